@@ -1,0 +1,118 @@
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { z } from 'zod';
+
+/** The rules of the server for every index, unless SLUICE_REQUIREMENTS says otherwise; bytes, seconds and pixels. */
+const DEFAULT_REQUIREMENTS = {
+  minWidth: 360,
+  minHeight: 360,
+  maxWidth: 5184,
+  maxHeight: 2160,
+  minAspectRatio: 1,
+  maxAspectRatio: 2.4,
+  minDuration: 4,
+  maxDuration: 7200,
+  maxSize: 2_147_483_648,
+};
+
+/** Everything wrong with the settings, a line each. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+const seconds = (fallback: number) => z.coerce.number().positive().max(86_400).default(fallback);
+const count = (fallback: number) => z.coerce.number().int().min(1).max(1000).default(fallback);
+const flag = z.enum(['0', '1', 'true', 'false', 'on', 'off', 'yes', 'no']).transform((v) => ['1', 'true', 'on', 'yes'].includes(v));
+const list = z
+  .string()
+  .transform((text) => text.split(',').map((part) => part.trim()).filter((part) => part !== ''))
+  .default([]);
+const postgresUrl = z.string().regex(/^postgres(ql)?:\/\//, 'must begin with postgres:// or postgresql://');
+const secretKey = z
+  .string()
+  .transform((text) => Buffer.from(text, 'base64'))
+  .refine((key) => key.length === 32, 'must be 32 bytes in base64');
+
+const requirements = z
+  .string()
+  .transform((text, context) => {
+    try {
+      return JSON.parse(text) as unknown;
+    } catch {
+      context.addIssue({ code: 'custom', message: 'must be a JSON object' });
+      return z.NEVER;
+    }
+  })
+  .pipe(z.strictObject(Object.fromEntries(Object.keys(DEFAULT_REQUIREMENTS).map((key) => [key, z.number().positive().optional()]))));
+
+const settings = z.object({
+  HOST: z.string().default('127.0.0.1'),
+  PORT: z.coerce.number().int().min(0).max(65_535).default(4000),
+  DATABASE_URL: postgresUrl.optional(),
+  LISTEN_DATABASE_URL: postgresUrl.optional(),
+  SLUICE_DATA_DIR: z.string().default('./.sluice'),
+  SLUICE_STORAGE_URL: z.string().startsWith('file:///', 'must be file:///folder').optional(),
+  SLUICE_PUBLIC_URL: z.url({ protocol: /^https?$/ }).optional(),
+  SLUICE_SECRET_KEY: secretKey.optional(),
+  SLUICE_API_KEY: z.string().regex(/^slc_[A-Za-z0-9_-]{32,200}$/, 'must be slc_ and 32 to 200 of A-Z a-z 0-9 _ -').optional(),
+  SLUICE_PLAN_SECONDS: seconds(5),
+  SLUICE_ALLOW_ADDRESSES: list,
+  SLUICE_ALLOW_ORIGINS: list,
+  SLUICE_TRANSFER_CONCURRENCY: count(8),
+  SLUICE_INDEX_CONCURRENCY: count(availableParallelism()),
+  SLUICE_LEASE_SECONDS: seconds(30),
+  SLUICE_SWEEP_SECONDS: seconds(5),
+  SLUICE_GRACE_SECONDS: seconds(20),
+  SLUICE_RETRY_BASE_SECONDS: seconds(5),
+  SLUICE_PROBE_CHILDREN: count(2),
+  SLUICE_REQUIREMENTS: requirements.optional(),
+  SLUICE_PRODUCTION: flag.optional(),
+  SLUICE_MEDIA_URL_SECONDS: z.coerce.number().int().min(60).max(604_800).default(3600),
+  SLUICE_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+});
+
+/** The settings of one process, checked and with their defaults; durations in seconds, sizes in bytes. */
+export type Config = ReturnType<typeof readConfig>;
+
+/**
+ * Reads the settings from an environment (`process.env` unless given).
+ * @throws {ConfigError} naming every setting that is wrong, and what is allowed.
+ */
+export function readConfig(environment: NodeJS.ProcessEnv = process.env) {
+  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''));
+  const parsed = settings.safeParse(given);
+  if (!parsed.success) throw new ConfigError(describe(parsed.error.issues));
+  const env = parsed.data;
+  if (env.DATABASE_URL !== undefined && env.SLUICE_SECRET_KEY === undefined) {
+    throw new ConfigError('SLUICE_SECRET_KEY: required with DATABASE_URL (32 bytes in base64: openssl rand -base64 32)');
+  }
+  const dataDir = resolve(env.SLUICE_DATA_DIR);
+  return Object.freeze({
+    host: env.HOST,
+    port: env.PORT,
+    databaseUrl: env.DATABASE_URL,
+    listenDatabaseUrl: env.LISTEN_DATABASE_URL,
+    dataDir,
+    storageUrl: env.SLUICE_STORAGE_URL,
+    publicUrl: env.SLUICE_PUBLIC_URL?.replace(/\/+$/, ''),
+    secretKey: env.SLUICE_SECRET_KEY,
+    apiKey: env.SLUICE_API_KEY,
+    planSeconds: env.SLUICE_PLAN_SECONDS,
+    allowAddresses: env.SLUICE_ALLOW_ADDRESSES,
+    allowOrigins: env.SLUICE_ALLOW_ORIGINS,
+    transferConcurrency: env.SLUICE_TRANSFER_CONCURRENCY,
+    indexConcurrency: env.SLUICE_INDEX_CONCURRENCY,
+    leaseSeconds: env.SLUICE_LEASE_SECONDS,
+    sweepSeconds: env.SLUICE_SWEEP_SECONDS,
+    graceSeconds: env.SLUICE_GRACE_SECONDS,
+    retryBaseSeconds: env.SLUICE_RETRY_BASE_SECONDS,
+    probeChildren: env.SLUICE_PROBE_CHILDREN,
+    requirements: { ...DEFAULT_REQUIREMENTS, ...env.SLUICE_REQUIREMENTS } as typeof DEFAULT_REQUIREMENTS,
+    production: env.SLUICE_PRODUCTION ?? env.DATABASE_URL !== undefined,
+    mediaUrlSeconds: env.SLUICE_MEDIA_URL_SECONDS,
+    logLevel: env.SLUICE_LOG_LEVEL,
+  });
+}
+
+const describe = (issues: readonly z.core.$ZodIssue[]) =>
+  issues.map((issue) => `${issue.path.map(String).join('.')}: ${issue.message}`).join('\n');

@@ -1,0 +1,63 @@
+import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
+import pg from 'pg';
+import type { Logger } from 'pino';
+import { relations } from './relations.ts';
+
+/** The typed query builder over a pool of connections. */
+export type Database = NodePgDatabase<typeof relations>;
+
+/** What a function handed to `transaction` works with. */
+export type Transaction = Parameters<Parameters<Database['transaction']>[0]>[0];
+
+/** How the pool connects; times in milliseconds. */
+export interface DatabaseOptions {
+  readonly url: string;
+  readonly log: Logger;
+  /** Shown in pg_stat_activity. */
+  readonly applicationName: string;
+  /** The most connections at once; 10 when not given. */
+  readonly max?: number;
+  /** Postgres ends a statement that runs for longer; no limit when not given. */
+  readonly statementTimeoutMs?: number;
+  /** How long a query waits for a connection, a new one or a free one of the pool; 5,000 when not given. */
+  readonly connectTimeoutMs?: number;
+}
+
+/** An open pool and the query builder over it. */
+export interface DatabaseClient {
+  readonly pool: pg.Pool;
+  readonly db: Database;
+  /** Waits for running queries, then closes all connections. Calling it again gives the same promise. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a pool of connections to Postgres with the query builder over it. Connects with the first query, so it
+ * never fails itself. A connection that breaks, idle or in use, costs the query that used it and nothing else.
+ */
+export function createDatabase(options: DatabaseOptions): DatabaseClient {
+  const { url, log, applicationName, max = 10, statementTimeoutMs, connectTimeoutMs = 5000 } = options;
+  const pool = new pg.Pool({
+    connectionString: url,
+    application_name: applicationName,
+    max,
+    connectionTimeoutMillis: connectTimeoutMs,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+    ...(statementTimeoutMs === undefined ? {} : { statement_timeout: statementTimeoutMs }),
+  });
+  const onError = (error: Error) => log.warn({ err: error }, 'a database connection was lost');
+  // The pool listens to idle clients only; without a listener of its own, a client that breaks while it is
+  // checked out ends the process.
+  pool.on('connect', (client) => client.on('error', onError));
+  pool.on('error', () => {});
+  let closing: Promise<void> | undefined;
+  return {
+    pool,
+    db: drizzle({ client: pool, relations }),
+    close: () => {
+      closing ??= pool.end();
+      return closing;
+    },
+  };
+}

@@ -1,0 +1,50 @@
+import { defineRelations } from 'drizzle-orm';
+import * as imports from './tables/imports.ts';
+import * as indexes from './tables/indexes.ts';
+import { jobs } from './tables/jobs.ts';
+import * as tasks from './tables/tasks.ts';
+import * as teams from './tables/teams.ts';
+import * as videos from './tables/videos.ts';
+
+/** Every table, under the names that relational queries use. */
+export const tables = {
+  teams: teams.teams,
+  apiKeys: teams.apiKeys,
+  apiKeyTeams: teams.apiKeyTeams,
+  indexes: indexes.indexes,
+  imports: imports.imports,
+  importEntries: imports.importEntries,
+  failedFiles: imports.failedFiles,
+  idempotencyKeys: imports.idempotencyKeys,
+  tasks: tasks.tasks,
+  taskProgress: tasks.taskProgress,
+  videos: videos.videos,
+  videoKeys: videos.videoKeys,
+  contentClaims: videos.contentClaims,
+  sourceVersions: videos.sourceVersions,
+  jobs,
+};
+
+export const relations = defineRelations(tables, (r) => ({
+  indexes: {
+    team: r.one.teams({ from: r.indexes.teamId, to: r.teams.id, optional: false }),
+  },
+  imports: {
+    team: r.one.teams({ from: r.imports.teamId, to: r.teams.id, optional: false }),
+    index: r.one.indexes({ from: r.imports.indexId, to: r.indexes.id }),
+    tasks: r.many.tasks({ from: r.imports.id, to: r.tasks.importId }),
+    failedFiles: r.many.failedFiles({ from: r.imports.id, to: r.failedFiles.importId }),
+  },
+  tasks: {
+    team: r.one.teams({ from: r.tasks.teamId, to: r.teams.id, optional: false }),
+    import: r.one.imports({ from: r.tasks.importId, to: r.imports.id }),
+    index: r.one.indexes({ from: r.tasks.indexId, to: r.indexes.id, optional: false }),
+    video: r.one.videos({ from: r.tasks.videoId, to: r.videos.id }),
+    live: r.one.taskProgress({ from: r.tasks.id, to: r.taskProgress.taskId }),
+  },
+  videos: {
+    team: r.one.teams({ from: r.videos.teamId, to: r.teams.id, optional: false }),
+    index: r.one.indexes({ from: r.videos.indexId, to: r.indexes.id, optional: false }),
+    tasks: r.many.tasks({ from: r.videos.id, to: r.tasks.videoId }),
+  },
+}));

@@ -1,0 +1,37 @@
+import { sql } from 'drizzle-orm';
+import { boolean, index, jsonb, snakeCase, text, uniqueIndex, uuid } from 'drizzle-orm/pg-core';
+import { teams } from './teams.ts';
+import { createdAt, id, instant } from './types.ts';
+
+/** The rules that an index sets for itself: what is left out, the server's rules decide. */
+export interface StoredRequirements {
+  readonly minWidth?: number;
+  readonly minHeight?: number;
+  readonly maxWidth?: number;
+  readonly maxHeight?: number;
+  readonly minAspectRatio?: number;
+  readonly maxAspectRatio?: number;
+  readonly minDuration?: number;
+  readonly maxDuration?: number;
+  readonly maxSize?: number;
+}
+
+/** Where videos are imported to. */
+export const indexes = snakeCase.table(
+  'indexes',
+  {
+    id: id(),
+    teamId: uuid()
+      .notNull()
+      .references(() => teams.id),
+    name: text().notNull(),
+    isDefault: boolean().notNull().default(false),
+    requirements: jsonb().$type<StoredRequirements>().notNull().default({}),
+    createdAt: createdAt(),
+    updatedAt: instant().notNull().default(sql`now()`),
+  },
+  (t) => [
+    uniqueIndex('indexes_one_default').on(t.teamId).where(sql`${t.isDefault}`),
+    index('indexes_by_team').on(t.teamId, t.createdAt, t.id),
+  ],
+);

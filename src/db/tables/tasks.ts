@@ -1,0 +1,175 @@
+import { sql } from 'drizzle-orm';
+import {
+  bigint,
+  boolean,
+  check,
+  doublePrecision,
+  index,
+  integer,
+  jsonb,
+  snakeCase,
+  text,
+  uniqueIndex,
+  uuid,
+} from 'drizzle-orm/pg-core';
+import { imports, type Metadata } from './imports.ts';
+import { indexes } from './indexes.ts';
+import { teams } from './teams.ts';
+import { byteCount, createdAt, id, instant, xid8 } from './types.ts';
+import type { StoredSystemMetadata } from './videos.ts';
+
+export const TASK_STATUSES = [
+  'PENDING',
+  'UPLOADING',
+  'VALIDATING',
+  'QUEUED',
+  'INDEXING',
+  'READY',
+  'SKIPPED',
+  'FAILED',
+  'CANCELED',
+] as const;
+export type TaskStatus = (typeof TASK_STATUSES)[number];
+/** The statuses that a task ends in. */
+export const TERMINAL_STATUSES = ['READY', 'SKIPPED', 'FAILED', 'CANCELED'] as const satisfies TaskStatus[];
+
+export const TASK_OUTCOMES = ['CREATED', 'UPDATED', 'SKIPPED', 'FAILED', 'CANCELED'] as const;
+export const SKIP_REASONS = ['SAME_CONTENT', 'SAME_RECORD', 'FAILED_BEFORE', 'SUPERSEDED'] as const;
+export const WAIT_REASONS = ['WORKER', 'RETRY', 'UPLOAD', 'STORAGE', 'SAME_CONTENT'] as const;
+
+export type StageName = 'UPLOAD' | 'VALIDATION';
+export type StageState = 'WAITING' | 'RUNNING' | 'DONE' | 'FAILED' | 'SKIPPED' | 'CANCELED';
+
+export interface StoredError {
+  readonly code: string;
+  readonly message: string;
+  readonly retryable: boolean;
+  readonly measured?: string;
+  readonly required?: string;
+}
+
+/** One stage of a task; instants as RFC 3339 text. */
+export interface StoredStage {
+  readonly name: StageName;
+  readonly state: StageState;
+  readonly fraction: number;
+  readonly error?: StoredError;
+  readonly startedAt?: string;
+  readonly finishedAt?: string;
+}
+
+/** The part of an unfinished transfer that a later attempt may go on from. */
+export interface StoredPartial {
+  readonly key: string;
+  readonly version: string;
+}
+
+const quoted = (values: readonly string[]) => sql.raw(values.map((value) => `'${value}'`).join(', '));
+
+/** One video on its way into an index. */
+export const tasks = snakeCase.table(
+  'tasks',
+  {
+    id: id(),
+    teamId: uuid()
+      .notNull()
+      .references(() => teams.id),
+    importId: uuid().references(() => imports.id),
+    ordinal: integer().notNull(),
+    indexId: uuid()
+      .notNull()
+      .references(() => indexes.id),
+    // No foreign key: the id is known before the video is there, and outlives it.
+    videoId: uuid().notNull(),
+    systemName: text(),
+    externalId: text(),
+    fileName: text().notNull(),
+    name: text().notNull(),
+    nameGiven: boolean().notNull(),
+    description: text(),
+    metadata: jsonb().$type<Metadata>(),
+    incremental: boolean().notNull(),
+    sourceUrl: text(),
+    sourceVersion: text(),
+    expectedSha256: text(),
+    status: text({ enum: TASK_STATUSES }).notNull().default('PENDING'),
+    outcome: text({ enum: TASK_OUTCOMES }),
+    skipReason: text({ enum: SKIP_REASONS }),
+    reason: text(),
+    error: jsonb().$type<StoredError>(),
+    errorCode: text().generatedAlwaysAs(sql`error ->> 'code'`),
+    waitingFor: text({ enum: WAIT_REASONS }),
+    nextAttemptAt: instant(),
+    attempts: integer().notNull().default(0),
+    fraction: doublePrecision().notNull().default(0),
+    bytesDone: byteCount().notNull().default(0),
+    bytesTotal: byteCount(),
+    stages: jsonb().$type<readonly StoredStage[]>().notNull(),
+    partial: jsonb().$type<StoredPartial>(),
+    storageKey: text(),
+    sha256: text(),
+    systemMetadata: jsonb().$type<StoredSystemMetadata>(),
+    duration: doublePrecision().generatedAlwaysAs(sql`(system_metadata ->> 'duration')::double precision`),
+    width: integer().generatedAlwaysAs(sql`(system_metadata ->> 'width')::integer`),
+    height: integer().generatedAlwaysAs(sql`(system_metadata ->> 'height')::integer`),
+    createdAt: createdAt(),
+    updatedAt: instant().notNull().default(sql`now()`),
+    progressedAt: instant().notNull().default(sql`now()`),
+    startedAt: instant(),
+    finishedAt: instant(),
+    version: bigint({ mode: 'number' }).notNull().default(1),
+    changedXid: xid8().notNull().default(sql`pg_current_xact_id()`),
+  },
+  (t) => [
+    check('tasks_status', sql`${t.status} in (${quoted(TASK_STATUSES)})`),
+    check('tasks_outcome', sql`${t.outcome} in (${quoted(TASK_OUTCOMES)})`),
+    check('tasks_skip_reason', sql`${t.skipReason} in (${quoted(SKIP_REASONS)})`),
+    check('tasks_waiting_for', sql`${t.waitingFor} in (${quoted(WAIT_REASONS)})`),
+    check(
+      'tasks_ended',
+      sql`(${t.finishedAt} is not null) = (${t.status} in (${quoted(TERMINAL_STATUSES)}))`,
+    ),
+    check('tasks_ended_somehow', sql`(${t.outcome} is not null) = (${t.finishedAt} is not null)`),
+    check('tasks_skipped', sql`(${t.skipReason} is not null) = (${t.status} = 'SKIPPED')`),
+    check('tasks_waits', sql`(${t.waitingFor} is not null) = (${t.status} in ('PENDING', 'QUEUED'))`),
+    check('tasks_failed', sql`${t.status} <> 'FAILED' or ${t.error} is not null`),
+    check('tasks_fraction', sql`${t.fraction} between 0 and 1`),
+    check('tasks_whole', sql`(${t.fraction} = 1) = (${t.status} in ('READY', 'SKIPPED'))`),
+    uniqueIndex('tasks_by_ordinal').on(t.importId, t.ordinal),
+    index('tasks_changed').on(t.importId, t.changedXid),
+    index('tasks_counted').on(t.importId, t.status),
+    index('tasks_open').on(t.importId).where(sql`${t.finishedAt} is null`),
+    index('tasks_by_created').on(t.teamId, t.createdAt, t.id),
+    index('tasks_by_updated').on(t.teamId, t.updatedAt, t.id),
+    index('tasks_by_status').on(t.teamId, t.status, t.createdAt, t.id),
+    index('tasks_by_index').on(t.indexId, t.createdAt, t.id),
+    index('tasks_by_video').on(t.videoId, t.createdAt, t.id),
+    index('tasks_by_import').on(t.importId, t.createdAt, t.id),
+    index('tasks_same_content').on(t.indexId, t.sha256).where(sql`${t.waitingFor} = 'SAME_CONTENT'`),
+  ],
+);
+
+/**
+ * What changes several times a second while a task runs: narrow, and not logged, because the next report brings it
+ * again. The migration makes the table UNLOGGED with fillfactor 50. A finished task has no row here.
+ */
+export const taskProgress = snakeCase.table(
+  'task_progress',
+  {
+    taskId: uuid().primaryKey(),
+    importId: uuid(),
+    teamId: uuid().notNull(),
+    claim: bigint({ mode: 'bigint' }).notNull(),
+    attempt: integer().notNull(),
+    stage: text().$type<StageName>().notNull(),
+    stageFraction: doublePrecision().notNull(),
+    fraction: doublePrecision().notNull(),
+    bytesDone: byteCount().notNull(),
+    bytesTotal: byteCount(),
+    bytesPerSecond: byteCount(),
+    etaSeconds: integer(),
+    version: bigint({ mode: 'number' }).notNull().default(1),
+    updatedAt: instant().notNull().default(sql`now()`),
+  },
+  (t) => [index('task_progress_by_import').on(t.importId)],
+);

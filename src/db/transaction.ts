@@ -1,0 +1,39 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { PgTransactionConfig } from 'drizzle-orm/pg-core';
+import type { Database, Transaction } from './client.ts';
+import { sqlState } from './sql-state.ts';
+
+const DEADLOCK_DETECTED = '40P01';
+const SERIALIZATION_FAILURE = '40001';
+const MAX_ATTEMPTS = 6;
+const BASE_DELAY_MS = 10;
+
+/**
+ * Runs `work` and repeats it when Postgres ended it as the victim of a deadlock (40P01) or of a serialization
+ * failure (40001): six runs in all, with jittered pauses that double from 10 ms on. Any other error is thrown
+ * at once, the last of these two kinds after the sixth run.
+ */
+export async function withRetry<T>(work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      const state = sqlState(error);
+      const isTransient = state === DEADLOCK_DETECTED || state === SERIALIZATION_FAILURE;
+      if (!isTransient || attempt >= MAX_ATTEMPTS) throw error;
+      await sleep(BASE_DELAY_MS * 2 ** (attempt - 1) * (0.5 + Math.random()));
+    }
+  }
+}
+
+/**
+ * Runs `work` in one transaction: committed when it resolves, rolled back when it throws. `work` is run again
+ * as a whole after a deadlock or a serialization failure, so that it must change nothing but the database.
+ */
+export function transaction<T>(
+  db: Database,
+  work: (tx: Transaction) => Promise<T>,
+  config?: PgTransactionConfig,
+): Promise<T> {
+  return withRetry(() => db.transaction(work, config));
+}

@@ -1,0 +1,51 @@
+import { CHANGES_CHANNEL, type Change, decodeChange } from './changes.ts';
+
+interface Listener {
+  listen(channel: string, callback: (payload: string) => void): () => void;
+  onReconnect(callback: () => void): () => void;
+}
+
+/** Where this process hears of changes. */
+export interface Hub {
+  /**
+   * Calls back on each change of an import, and whenever changes may have been missed.
+   * @returns ends the calls
+   */
+  onImport(importId: string, callback: () => void): () => void;
+  stop(): void;
+}
+
+/** Notifications get lost when a process dies between its commit and its announcement: whoever watches looks again after this long. */
+const FLOOR_MS = 2_000;
+
+/** Shares one LISTEN connection among all who watch: topics with callbacks, nothing buffered, nothing kept. */
+export function createHub(listener: Listener): Hub {
+  const topics = new Map<string, Set<() => void>>();
+  const wakeAll = () => {
+    for (const callbacks of topics.values()) for (const callback of callbacks) callback();
+  };
+  const wake = (change: Change | null) => {
+    if (change?.importId == null) return;
+    for (const callback of topics.get(change.importId) ?? []) callback();
+  };
+  const ends = [
+    listener.listen(CHANGES_CHANNEL, (payload) => wake(decodeChange(payload))),
+    listener.onReconnect(wakeAll),
+  ];
+  const floor = setInterval(wakeAll, FLOOR_MS);
+  floor.unref();
+  return {
+    onImport(importId, callback) {
+      const callbacks = topics.get(importId) ?? new Set();
+      topics.set(importId, callbacks.add(callback));
+      return () => {
+        callbacks.delete(callback);
+        if (callbacks.size === 0) topics.delete(importId);
+      };
+    },
+    stop() {
+      clearInterval(floor);
+      for (const end of ends) end();
+    },
+  };
+}

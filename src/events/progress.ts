@@ -1,0 +1,150 @@
+import { sql } from 'drizzle-orm';
+import type { Logger } from 'pino';
+import type { Database } from '../db/client.ts';
+import type { StageName } from '../db/tables/tasks.ts';
+import { CHANGES_CHANNEL } from './changes.ts';
+
+/** Where a running task stands, as its worker sees it. */
+export interface ProgressReport {
+  readonly taskId: string;
+  readonly importId: string | null;
+  readonly teamId: string;
+  readonly jobId: string;
+  /** The acquisition that reports: one that lost its lease changes nothing. */
+  readonly claim: string;
+  readonly attempt: number;
+  readonly stage: StageName;
+  /** 0 to 1, of this stage. */
+  readonly stageFraction: number;
+  /** 0 to 1, over all stages. */
+  readonly fraction: number;
+  readonly bytesDone: number;
+  readonly bytesTotal: number | null;
+}
+
+/** The worker's end of the one-way street of progress. */
+export interface ProgressReporter {
+  /** Keeps the latest figure of each task and returns at once. */
+  report(report: ProgressReport): void;
+  /** Forgets a task that this worker is done with. */
+  forget(taskId: string): void;
+  /** Writes what is still kept. */
+  stop(): Promise<void>;
+}
+
+const FLUSH_MS = 100;
+/** How fast the average follows the speed of the moment: the weight of the past halves in this many seconds. */
+const SPEED_HALF_LIFE_SECONDS = 2;
+
+interface Meter {
+  readonly attempt: number;
+  readonly at: number;
+  readonly bytesDone: number;
+  readonly bytesPerSecond: number | null;
+}
+
+/** The smoothed speed after a further report; null until two reports are apart in time. */
+function measure(before: Meter | undefined, report: ProgressReport, at: number): Meter {
+  const start = { attempt: report.attempt, at, bytesDone: report.bytesDone, bytesPerSecond: null };
+  if (!before || before.attempt !== report.attempt || report.bytesDone < before.bytesDone) return start;
+  const seconds = (at - before.at) / 1000;
+  if (seconds < FLUSH_MS / 2000) return before;
+  const speed = (report.bytesDone - before.bytesDone) / seconds;
+  const weight = 0.5 ** (seconds / SPEED_HALF_LIFE_SECONDS);
+  const smoothed = before.bytesPerSecond === null ? speed : before.bytesPerSecond * weight + speed * (1 - weight);
+  return { ...start, bytesPerSecond: smoothed };
+}
+
+const toRow = (report: ProgressReport, meter: Meter) => {
+  const speed = report.stage === 'UPLOAD' && meter.bytesPerSecond !== null ? Math.round(meter.bytesPerSecond) : null;
+  const left = report.bytesTotal === null ? null : report.bytesTotal - report.bytesDone;
+  return {
+    ...report,
+    bytesPerSecond: speed,
+    etaSeconds: speed !== null && speed > 0 && left !== null ? Math.ceil(left / speed) : null,
+  };
+};
+
+/**
+ * Writes the figures of many tasks and tells of them, all in one statement. Joined to jobs by claim, so that a worker
+ * that was presumed dead changes nothing; the key share lock keeps a task that ends at the same moment from
+ * leaving a row behind. The fraction never goes back within an attempt.
+ */
+const flushStatement = (rows: readonly unknown[]) => sql`
+  with reported as (
+    select r.* from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as r(
+      "taskId" uuid, "importId" uuid, "teamId" uuid, "jobId" uuid, claim bigint, attempt int, stage text,
+      "stageFraction" float8, fraction float8, "bytesDone" bigint, "bytesTotal" bigint, "bytesPerSecond" bigint, "etaSeconds" int)
+    join jobs j on j.id = r."jobId" and j.claim = r.claim and j.owner is not null
+    for key share of j skip locked
+  ), written as (
+    insert into task_progress as p (task_id, import_id, team_id, claim, attempt, stage, stage_fraction, fraction,
+                                    bytes_done, bytes_total, bytes_per_second, eta_seconds)
+    select "taskId", "importId", "teamId", claim, attempt, stage, "stageFraction", fraction,
+           "bytesDone", "bytesTotal", "bytesPerSecond", "etaSeconds"
+      from reported
+     order by "taskId"
+    on conflict (task_id) do update set
+      claim = excluded.claim, attempt = excluded.attempt, stage = excluded.stage,
+      stage_fraction = excluded.stage_fraction,
+      fraction = case when p.attempt = excluded.attempt then greatest(p.fraction, excluded.fraction) else excluded.fraction end,
+      bytes_done = excluded.bytes_done, bytes_total = excluded.bytes_total,
+      bytes_per_second = excluded.bytes_per_second, eta_seconds = excluded.eta_seconds,
+      version = p.version + 1, updated_at = now()
+      where p.claim <= excluded.claim
+    returning team_id, import_id
+  )
+  select pg_notify(${CHANGES_CHANNEL}, change)
+    from (select distinct team_id::text || ' ' || coalesce(import_id::text, '-') as change from written) told`;
+
+/** Collects the figures of a worker's tasks and flushes them together: at once when idle, then at most every 100 ms. */
+export function createProgressReporter(options: { readonly db: Database; readonly log: Logger }): ProgressReporter {
+  const { db, log } = options;
+  const pending = new Map<string, ProgressReport>();
+  const meters = new Map<string, Meter>();
+  let flushing: Promise<void> | null = null;
+  let timer: NodeJS.Timeout | null = null;
+
+  const flush = async () => {
+    const reports = [...pending.values()];
+    pending.clear();
+    const now = Date.now();
+    const rows = reports.map((report) => {
+      const meter = measure(meters.get(report.taskId), report, now);
+      meters.set(report.taskId, meter);
+      return toRow(report, meter);
+    });
+    try {
+      await db.execute(flushStatement(rows));
+    } catch (error) {
+      // The next report brings the figures again.
+      log.warn({ err: error }, 'progress could not be written');
+    }
+  };
+  const schedule = () => {
+    if (flushing !== null || timer !== null || pending.size === 0) return;
+    flushing = flush().finally(() => {
+      flushing = null;
+      timer = setTimeout(() => {
+        timer = null;
+        schedule();
+      }, FLUSH_MS);
+    });
+  };
+  return {
+    report(report) {
+      pending.set(report.taskId, report);
+      schedule();
+    },
+    forget(taskId) {
+      pending.delete(taskId);
+      meters.delete(taskId);
+    },
+    async stop() {
+      await flushing;
+      if (timer !== null) clearTimeout(timer);
+      timer = null;
+      if (pending.size > 0) await flush();
+    },
+  };
+}

@@ -1,0 +1,125 @@
+import type { Logger } from 'pino';
+import type { Database, Transaction } from '../db/client.ts';
+import { transaction } from '../db/transaction.ts';
+import { jitter } from './backoff.ts';
+import { isConnectionError } from './connection-errors.ts';
+import { LeaseLostError } from './errors.ts';
+import type { JobHandler } from './handler.ts';
+import type { ClaimedJob } from './job.ts';
+import type { Outcome } from './outcome.ts';
+import { pause } from './pause.ts';
+import { timeIn } from './sql/database-clock.ts';
+import { retryClaimed } from './sql/fail.ts';
+import { deleteClaimed } from './sql/finish.ts';
+import { releaseClaimed } from './sql/release.ts';
+
+const FIRST_PAUSE_MS = 200;
+const MAX_PAUSE_MS = 5000;
+const PLAIN_RETRY_SECONDS = 60;
+
+export interface AcknowledgeOptions {
+  readonly db: Database;
+  readonly handler: JobHandler<unknown>;
+  readonly job: ClaimedJob;
+  readonly log: Logger;
+  /** Aborted when there is no time left to wait for the database: the lease runs out instead. */
+  readonly giveUp: AbortSignal;
+}
+
+/**
+ * Stores what became of a run, with the handler's hook in the same transaction, then calls `afterCommit`. Tries again
+ * for as long as the database cannot be reached: a lease that has run out may still be finished, and the fence
+ * decides. Never rejects.
+ */
+export async function acknowledge(outcome: Outcome, options: AcknowledgeOptions): Promise<void> {
+  const { handler, job, log } = options;
+  if (!(await isStored(outcome, options))) return;
+  try {
+    await handler.afterCommit?.(job);
+  } catch (error) {
+    log.error({ err: error }, 'what follows a job failed');
+  }
+}
+
+/** Whether the outcome is in the database. */
+async function isStored(outcome: Outcome, options: AcknowledgeOptions): Promise<boolean> {
+  const { db, job, log, giveUp } = options;
+  if (outcome.type === 'LEASE_LOST') return leaseLost(options);
+  if (outcome.type === 'FINISHED' && job.finished) return true;
+  // A connection that broke during a commit does not tell whether the commit was done.
+  let maybeStored = job.finished;
+  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, MAX_PAUSE_MS)) {
+    try {
+      await transaction(db, (tx) => store(tx, outcome, options));
+      return true;
+    } catch (error) {
+      if (error instanceof LeaseLostError) return maybeStored || leaseLost(options);
+      if (!isConnectionError(error)) return retryPlainly(error, outcome, options);
+      maybeStored = true;
+      log.warn({ err: error }, 'the outcome of a job could not be stored yet');
+    }
+    if (giveUp.aborted) return false;
+    await pause(jitter(pauseMs), giveUp);
+  }
+}
+
+function leaseLost({ job, log }: AcknowledgeOptions): false {
+  log.warn({ claim: job.claim }, 'LEASE_LOST: this run of a job is over, nothing was written for it');
+  return false;
+}
+
+async function store(tx: Transaction, outcome: Outcome, options: AcknowledgeOptions): Promise<void> {
+  const { handler, job } = options;
+  const changed = await change(tx, outcome, { handler, job });
+  if (!changed) throw new LeaseLostError(job);
+}
+
+/** The hook, then the fenced change of the row: the other way round would lock jobs before tasks. */
+async function change(
+  tx: Transaction,
+  outcome: Outcome,
+  { handler, job }: Pick<AcknowledgeOptions, 'handler' | 'job'>,
+): Promise<boolean> {
+  switch (outcome.type) {
+    case 'FINISHED':
+      return deleteClaimed(tx, job);
+    case 'FAILED':
+      await handler.onFailed?.(tx, job, outcome.failure);
+      return deleteClaimed(tx, job);
+    case 'RETRY': {
+      const { failure, delaySeconds } = outcome;
+      const runAt = await timeIn(tx, delaySeconds);
+      await handler.onRetry?.(tx, job, failure, runAt);
+      return retryClaimed(tx, job, { runAt, failures: failure.failures, crashes: failure.crashes });
+    }
+    case 'WAITING': {
+      const until = await timeIn(tx, outcome.delaySeconds);
+      await handler.onReleased?.(tx, job, 'WAITING', { reason: outcome.reason, until });
+      return releaseClaimed(tx, job, until);
+    }
+    case 'STOPPED':
+      await handler.onReleased?.(tx, job, 'STOPPED');
+      return releaseClaimed(tx, job);
+    case 'LEASE_LOST':
+      return false;
+  }
+}
+
+/**
+ * A hook that throws is a fault of the program. The job must neither be lost nor come back at once for ever, so it
+ * goes back to the queue without the hook, costs a failure and waits a minute.
+ */
+async function retryPlainly(error: unknown, outcome: Outcome, options: AcknowledgeOptions): Promise<false> {
+  const { db, job, log } = options;
+  const crashes = 'failure' in outcome ? outcome.failure.crashes : job.crashes;
+  log.error({ err: error }, 'the outcome of a job could not be stored, it will be run again');
+  try {
+    await transaction(db, async (tx) => {
+      const runAt = await timeIn(tx, jitter(PLAIN_RETRY_SECONDS));
+      await retryClaimed(tx, job, { runAt, failures: job.failures + 1, crashes });
+    });
+  } catch (second) {
+    log.error({ err: second }, 'a job could not be given back, its lease runs out');
+  }
+  return false;
+}

@@ -1,0 +1,23 @@
+import { z } from 'zod';
+import { defineJob } from './define.ts';
+
+/** Judges the entries of an import that the call itself had no time for. Its subject is the import. */
+export const planImport = defineJob({ kind: 'plan-import', schema: z.object({}) });
+
+/** Brings the bytes of one video in and checks them. Its subject is the task. */
+export const transferVideo = defineJob({ kind: 'transfer-video', schema: z.object({}) });
+
+/** Indexes one stored video. Its subject is the task. */
+export const indexVideo = defineJob({ kind: 'index-video', schema: z.object({}) });
+
+/** Decides about the tasks that wait for another task's same content, once that one has ended. Its subject is that task. */
+export const settleContent = defineJob({
+  kind: 'settle-content',
+  schema: z.object({ indexId: z.uuid(), sha256: z.string() }),
+});
+
+/** Deletes the bytes below a prefix, but for what is below `keep`. Its subject is an id of its own. */
+export const deleteObjects = defineJob({
+  kind: 'delete-objects',
+  schema: z.object({ prefix: z.string(), keep: z.string().nullable() }),
+});

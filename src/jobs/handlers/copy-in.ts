@@ -1,0 +1,108 @@
+import { createHash, type Hash } from 'node:crypto';
+import type { StoredPartial } from '../../db/tables/tasks.ts';
+import { taskPrefix } from '../../services/end-task.ts';
+import { overallFraction } from '../../services/stages.ts';
+import { type Copied, rememberPartial, type Transfer } from '../../services/transfer-task.ts';
+import { downloadUrl } from '../../sources/download-url.ts';
+import type { Storage, StorageWriter } from '../../storage/adapter.ts';
+import type { ClaimedJob } from '../job.ts';
+import type { HandlerDeps } from './deps.ts';
+import { RuleError } from './task-error.ts';
+
+interface CopyOptions {
+  readonly job: ClaimedJob;
+  readonly transfer: Transfer;
+  readonly signal: AbortSignal;
+}
+
+/** What an earlier attempt left, copied into this attempt's own place and hashed again. */
+interface Resumed {
+  readonly bytes: number;
+  readonly version: string;
+  readonly hash: Hash;
+}
+
+/**
+ * Copies the video from its URL into a place of this claim's own, hashing on the way, from where an earlier
+ * attempt left off if the source still has the same version.
+ * @throws {SourceError} what the source did wrong
+ * @throws {StorageFullError} when there is no room
+ * @throws {RuleError} when the bytes are not those that the given SHA-256 promises
+ */
+export async function copyIn(deps: HandlerDeps, { job, transfer, signal }: CopyOptions): Promise<Copied> {
+  const { task, requirements } = transfer;
+  if (task.sourceUrl === null) throw new Error(`task ${task.id} has no source`);
+  const storageKey = `${taskPrefix(task)}/${job.claim}/original`;
+  const writer = await deps.storage.create(storageKey);
+  try {
+    const from = await resume(deps.storage, writer, transfer);
+    const { bytes, sha256, version } = await downloadUrl(deps.http, new URL(task.sourceUrl), {
+      writer,
+      ...(from ? { from } : {}),
+      maxBytes: requirements.maxSize,
+      signal,
+      onVersion: (found) => {
+        if (found !== null) remember(deps, job, { key: storageKey, version: found });
+      },
+      onProgress: (bytesDone, bytesTotal) => report(deps, { job, transfer }, { bytesDone, bytesTotal }),
+    });
+    if (task.expectedSha256 !== null && task.expectedSha256 !== sha256) {
+      throw new RuleError({
+        code: 'CHECKSUM_MISMATCH',
+        message:
+          'The SHA-256 of the file is not the one that was given. Check the source, or leave the checksum out.',
+        measured: sha256,
+        required: task.expectedSha256,
+      });
+    }
+    await writer.commit();
+    return { sha256, storageKey, bytes, version };
+  } finally {
+    // Keeps what is there for a later attempt; nothing is left to do after a commit.
+    await writer.close();
+  }
+}
+
+/** Without it, a later attempt begins at byte 0: nothing that this one has to wait for, or to fail of. */
+function remember({ services }: HandlerDeps, job: ClaimedJob, partial: StoredPartial): void {
+  rememberPartial(services, job, partial).catch((error: unknown) =>
+    services.log.warn({ err: error, taskId: job.subjectId }, 'what is copied was not noted for a later attempt'),
+  );
+}
+
+async function resume(
+  storage: Storage,
+  writer: StorageWriter,
+  { partial }: Transfer,
+): Promise<Resumed | null> {
+  if (partial === null || ((await storage.statPartial(partial.key))?.size ?? 0) === 0) return null;
+  const hash = createHash('sha256');
+  for await (const chunk of await storage.readPartial(partial.key)) {
+    // A byte stream without an encoding gives buffers.
+    hash.update(chunk as Buffer);
+    await writer.write(chunk as Buffer);
+  }
+  return { bytes: writer.bytes, version: partial.version, hash };
+}
+
+function report(
+  { progress }: HandlerDeps,
+  { job, transfer }: Pick<CopyOptions, 'job' | 'transfer'>,
+  { bytesDone, bytesTotal }: { readonly bytesDone: number; readonly bytesTotal: number | null },
+): void {
+  const { task } = transfer;
+  const stageFraction = bytesTotal === null || bytesTotal === 0 ? 0 : Math.min(1, bytesDone / bytesTotal);
+  progress.report({
+    taskId: task.id,
+    importId: task.importId,
+    teamId: task.teamId,
+    jobId: job.id,
+    claim: job.claim,
+    attempt: task.attempts,
+    stage: 'UPLOAD',
+    stageFraction,
+    fraction: overallFraction('UPLOAD', stageFraction),
+    bytesDone,
+    bytesTotal,
+  });
+}

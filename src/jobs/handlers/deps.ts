@@ -1,0 +1,14 @@
+import type { ProgressReporter } from '../../events/progress.ts';
+import type { MediaPool } from '../../media/pool.ts';
+import type { Services } from '../../services/deps.ts';
+import type { HttpClient } from '../../sources/http-client.ts';
+import type { Storage } from '../../storage/adapter.ts';
+
+/** What handlers work with; built once, in app.ts. */
+export interface HandlerDeps {
+  readonly services: Services;
+  readonly storage: Storage;
+  readonly media: MediaPool;
+  readonly http: HttpClient;
+  readonly progress: ProgressReporter;
+}

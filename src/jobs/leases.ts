@@ -1,0 +1,102 @@
+import type { Pool } from 'pg';
+import type { Logger } from 'pino';
+import { LeaseLostError, WorkerStoppedError } from './errors.ts';
+import type { ClaimToken } from './job.ts';
+import { pause } from './pause.ts';
+import { extendLeases } from './sql/heartbeat.ts';
+
+const BEATS_PER_LEASE = 3;
+const MIN_PAUSE_MS = 20;
+
+/** A lease that is being kept. */
+export interface HeldLease {
+  /** Aborted with a LeaseLostError when the claim turns out to be over, or by `abort`. */
+  readonly signal: AbortSignal;
+  abort(reason: Error): void;
+  /** Keeps the lease no longer; it runs out unless the job is finished or released. */
+  end(): void;
+}
+
+/** The leases that this process keeps. */
+export interface Leases {
+  /** Extends the job's lease from now on, until `end`. */
+  hold(job: ClaimToken): HeldLease;
+  /** Whether this very claim is being kept. */
+  holds(job: ClaimToken): boolean;
+  start(): void;
+  /** Keeps no lease any longer; work that still holds one is aborted with a WorkerStoppedError. */
+  stop(): Promise<void>;
+}
+
+interface LeasesOptions {
+  readonly pool: Pool;
+  readonly owner: string;
+  readonly leaseSeconds: number;
+  readonly log: Logger;
+  /** Called when the database did not answer. */
+  readonly onTrouble: () => void;
+}
+
+interface Held {
+  readonly job: ClaimToken;
+  readonly controller: AbortController;
+}
+
+/**
+ * Keeps the leases of all jobs that this process runs, by one statement every third of a lease. When the database does
+ * not answer, the jobs go on: a lease that has run out may still be finished while nobody took the job back.
+ */
+export function createLeases(options: LeasesOptions): Leases {
+  const { pool, owner, leaseSeconds, log, onTrouble } = options;
+  const held = new Map<string, Held>();
+  const stopped = new AbortController();
+  const beatMs = (leaseSeconds * 1000) / BEATS_PER_LEASE;
+  let running: Promise<void> = Promise.resolve();
+
+  const beat = async (): Promise<void> => {
+    const asked = [...held.values()];
+    if (asked.length === 0) return;
+    const jobs = asked.map(({ job }) => job);
+    const owned = await extendLeases(pool, { owner, held: jobs, leaseSeconds, timeoutMs: beatMs });
+    for (const { job, controller } of asked) {
+      if (!owned.has(job.claim)) controller.abort(new LeaseLostError(job));
+    }
+  };
+
+  const keepBeating = async (): Promise<void> => {
+    let waitMs = beatMs;
+    while (!stopped.signal.aborted) {
+      await pause(Math.max(waitMs, MIN_PAUSE_MS), stopped.signal);
+      const began = performance.now();
+      try {
+        await beat();
+        waitMs = beatMs - (performance.now() - began);
+      } catch (error) {
+        onTrouble();
+        log.warn({ err: error, jobs: held.size }, 'leases could not be extended');
+        waitMs = beatMs / BEATS_PER_LEASE;
+      }
+    }
+  };
+
+  return {
+    hold(job) {
+      const controller = new AbortController();
+      held.set(job.claim, { job, controller });
+      return {
+        signal: controller.signal,
+        abort: (reason) => controller.abort(reason),
+        end: () => void held.delete(job.claim),
+      };
+    },
+    holds: ({ claim }) => held.has(claim),
+    start: () => {
+      running = keepBeating();
+    },
+    stop: () => {
+      stopped.abort();
+      for (const { controller } of held.values()) controller.abort(new WorkerStoppedError());
+      return running;
+    },
+  };
+}

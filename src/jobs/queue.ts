@@ -1,0 +1,114 @@
+import type { Database, Transaction } from '../db/client.ts';
+import { uuidv7 } from '../db/ids.ts';
+import type { JobDefinition } from './define.ts';
+import { LeaseLostError } from './errors.ts';
+import type { ClaimedJob, ClaimToken, Job } from './job.ts';
+import { lockClaimed } from './sql/assert-claim.ts';
+import { insertClaimedJob, insertJobs, type NewRow } from './sql/enqueue.ts';
+import { deleteClaimed } from './sql/finish.ts';
+import { releaseClaimed } from './sql/release.ts';
+
+export { createJobSignal, type JobSignal } from './signal.ts';
+
+/** A job to be enqueued. */
+export interface NewJob<P> {
+  /** What the job is about: a subject has at most one job of a kind. */
+  readonly subjectId: string;
+  readonly teamId: string;
+  readonly payload: P;
+  /** When it is due; at once if not given. */
+  readonly runAt?: Date;
+  /** −32,768 to 32,767, lower first; 0 if not given. */
+  readonly priority?: number;
+}
+
+/**
+ * Enqueues a job in the caller's transaction, after whose commit the caller wakes the workers.
+ *
+ * @returns false when the subject has a job of this kind already, which stays as it is
+ * @throws ZodError when the payload does not fit the definition
+ */
+export async function enqueue<P>(
+  tx: Database | Transaction,
+  definition: JobDefinition<P>,
+  job: NewJob<P>,
+): Promise<boolean> {
+  return (await enqueueMany(tx, definition, [job])) === 1;
+}
+
+/**
+ * Enqueues any number of jobs in one statement of the caller's transaction; a subject that has a job of this kind
+ * already keeps that one.
+ *
+ * @returns how many were inserted
+ * @throws ZodError when a payload does not fit the definition; nothing is inserted then
+ */
+export async function enqueueMany<P>(
+  tx: Database | Transaction,
+  definition: JobDefinition<P>,
+  jobs: readonly NewJob<P>[],
+): Promise<number> {
+  if (jobs.length === 0) return 0;
+  return insertJobs(
+    tx,
+    definition.kind,
+    jobs.map((job) => toRow(definition, job)),
+  );
+}
+
+/**
+ * Enqueues a job that this process holds from the start, for a first run outside the worker's loop. The caller ends
+ * it by `finishJob` or `releaseJob`; within the lease, or with the lease kept by a worker (`adopt`).
+ *
+ * @throws ZodError when the payload does not fit the definition; an error of the database when the subject has a
+ *   job of this kind already
+ */
+export async function enqueueClaimed<P>(
+  tx: Database | Transaction,
+  definition: JobDefinition<P>,
+  { owner, leaseSeconds, ...job }: NewJob<P> & { readonly owner: string; readonly leaseSeconds: number },
+): Promise<Job<P>> {
+  const row = toRow(definition, job);
+  const claimed = await insertClaimedJob(tx, { kind: definition.kind, row, owner, leaseSeconds });
+  return { ...claimed, payload: definition.schema.parse(claimed.payload) };
+}
+
+/**
+ * Ends a job as part of the caller's transaction: its last write and the end of the job are committed together.
+ *
+ * @throws LeaseLostError when this acquisition is over; the transaction must be rolled back then
+ */
+export async function finishJob(tx: Transaction, job: ClaimedJob): Promise<void> {
+  if (!(await deleteClaimed(tx, job))) throw new LeaseLostError(job);
+  job.finished = true;
+}
+
+/**
+ * Gives a job back to the queue, due at once, without a failure. The caller wakes the workers afterwards.
+ *
+ * @throws LeaseLostError when this acquisition is over
+ */
+export async function releaseJob(db: Database | Transaction, job: ClaimToken): Promise<void> {
+  if (!(await releaseClaimed(db, job))) throw new LeaseLostError(job);
+}
+
+/**
+ * Locks the job's row until the caller's transaction ends: what is written until then is written by the holder of
+ * the job. Comes after the locks on import and tasks, before those on videos.
+ *
+ * @throws LeaseLostError when this acquisition is over
+ */
+export async function assertClaim(tx: Transaction, job: ClaimToken): Promise<void> {
+  if (!(await lockClaimed(tx, job))) throw new LeaseLostError(job);
+}
+
+function toRow<P>(definition: JobDefinition<P>, job: NewJob<P>): NewRow {
+  return {
+    id: uuidv7(),
+    subjectId: job.subjectId,
+    teamId: job.teamId,
+    payload: definition.schema.parse(job.payload),
+    priority: job.priority ?? 0,
+    runAt: job.runAt ?? null,
+  };
+}

@@ -1,0 +1,23 @@
+import { sql } from 'drizzle-orm';
+import type { Transaction } from '../../db/client.ts';
+import type { ClaimToken } from '../job.ts';
+
+interface FailOptions {
+  readonly runAt: Date;
+  /** Failures and crashes of the job, this one included. */
+  readonly failures: number;
+  readonly crashes: number;
+}
+
+/** Puts a job that failed back into the queue, due at `runAt`; false when the claim is over. */
+export async function retryClaimed(
+  tx: Transaction,
+  { id, claim, owner }: ClaimToken,
+  { runAt, failures, crashes }: FailOptions,
+): Promise<boolean> {
+  const result = await tx.execute(sql`
+    update jobs set owner = null, lease_until = null, alone = false, run_at = ${runAt.toISOString()}::timestamptz,
+      failures = ${failures}, crashes = ${crashes}
+    where id = ${id} and claim = ${claim} and owner = ${owner}`);
+  return result.rowCount === 1;
+}

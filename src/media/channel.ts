@@ -1,0 +1,112 @@
+import type { Duplex } from 'node:stream';
+
+/**
+ * Messages between the pool and a child over one socket: JSON, or bytes. Node's own channel of `fork` is not used, because a child that was taken
+ * over by a hostile file could make its parent throw, or keep everything that it sends, by ill-formed messages there.
+ */
+export interface Channel {
+  sendJson(message: object): void;
+  sendBytes(bytes: Uint8Array): void;
+}
+
+export interface ChannelOptions {
+  readonly socket: Duplex;
+  /** The longest message taken from the other side, in bytes. */
+  readonly maxBytes: number;
+  readonly onJson: (message: unknown) => void;
+  readonly onBytes?: (bytes: Buffer) => void;
+  /** The other side sent what is no message; nothing more is read from it. */
+  readonly onViolation: (problem: string) => void;
+}
+
+/** Told to a child by the pool, for child.js is a program, and importing it must start nothing. */
+export const CHILD_ARGUMENT = '--media-child';
+/** The longest message of a child. */
+export const LONGEST_REPORT = 16 * 1024;
+/** The longest message to a child: a block of a remote file. */
+export const LONGEST_ORDER = 4 * 1024 * 1024;
+
+/** Length (4 bytes) and kind (1 byte) go before each message. */
+const HEADER_LENGTH = 5;
+const JSON_KIND = 0;
+const BYTES_KIND = 1;
+
+export function createChannel(options: ChannelOptions): Channel {
+  const { socket } = options;
+  let parts: Buffer[] = [];
+  let length = 0;
+  let ended = false;
+
+  function take(wanted: number): Buffer {
+    const all = parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts);
+    parts = [all.subarray(wanted)];
+    length -= wanted;
+    return all.subarray(0, wanted);
+  }
+
+  function violate(problem: string): void {
+    ended = true;
+    parts = [];
+    options.onViolation(problem);
+  }
+
+  let header: { length: number; kind: number } | undefined;
+  function readMessages(): void {
+    while (!ended) {
+      if (!header) {
+        if (length < HEADER_LENGTH) return;
+        const bytes = take(HEADER_LENGTH);
+        header = { length: bytes.readUInt32BE(0), kind: bytes.readUInt8(4) };
+        if (header.length > options.maxBytes) {
+          violate(`a message of ${header.length} bytes`);
+          return;
+        }
+      }
+      if (length < header.length) return;
+      const { kind } = header;
+      const body = take(header.length);
+      header = undefined;
+      deliver(kind, body);
+    }
+  }
+
+  function deliver(kind: number, body: Buffer): void {
+    if (kind === BYTES_KIND && options.onBytes) {
+      options.onBytes(body);
+      return;
+    }
+    if (kind !== JSON_KIND) {
+      violate(`a message of kind ${kind}`);
+      return;
+    }
+    let message: unknown;
+    try {
+      message = JSON.parse(body.toString());
+    } catch {
+      violate('a message that is no JSON');
+      return;
+    }
+    options.onJson(message);
+  }
+
+  socket.on('data', (chunk: Buffer) => {
+    if (ended) return;
+    parts.push(chunk);
+    length += chunk.length;
+    if (length >= (header?.length ?? HEADER_LENGTH)) readMessages();
+  });
+
+  function send(kind: number, body: Uint8Array): void {
+    if (!socket.writable) return;
+    const head = Buffer.alloc(HEADER_LENGTH);
+    head.writeUInt32BE(body.length, 0);
+    head.writeUInt8(kind, 4);
+    socket.write(head);
+    socket.write(body);
+  }
+
+  return {
+    sendJson: (message) => send(JSON_KIND, Buffer.from(JSON.stringify(message))),
+    sendBytes: (bytes) => send(BYTES_KIND, bytes),
+  };
+}

@@ -1,0 +1,59 @@
+import { z } from 'zod';
+
+/** What the pool sends to a child. A `fetch` is answered by the bytes themselves, or by `stop`. */
+export type Order =
+  | { readonly type: 'probeFile'; readonly path: string }
+  | { readonly type: 'probeRemote'; readonly size: number }
+  | { readonly type: 'stop' };
+
+const text = (longest: number) =>
+  z
+    .string()
+    .max(longest)
+    .transform((value) => value.replaceAll('\0', ''));
+const side = z.int().min(1).max(16_384);
+
+/** What a child may claim of a file; anything else is the word of a child that is no longer its own master. */
+const factsSchema = z.strictObject({
+  size: z.int().nonnegative(),
+  duration: z
+    .number()
+    .positive()
+    .max(7 * 86_400),
+  width: side,
+  height: side,
+  container: text(16),
+  mimeType: text(64),
+  videoCodec: text(32),
+  audioCodec: text(32).nullable(),
+  frameRate: z.number().positive().max(1000).nullable(),
+  bitrate: z.number().nonnegative().nullable(),
+  rotation: z.int().min(0).max(270).multipleOf(90),
+  hdr: z.boolean(),
+});
+
+/**
+ * What a child sends: `ready` once, `fetch` while it reads a remote file, and one of the others at the end of each call: the facts, a verdict about the
+ * file, the system's reason why a local file cannot be read, or `stopped` when it was told to stop.
+ */
+export const reportSchema = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('ready') }),
+  z.strictObject({
+    type: z.literal('fetch'),
+    offset: z.int().nonnegative(),
+    length: z
+      .int()
+      .min(1)
+      .max(2 * 1024 * 1024),
+  }),
+  z.strictObject({ type: z.literal('facts'), facts: factsSchema }),
+  z.strictObject({
+    type: z.literal('rejected'),
+    code: z.enum(['UNSUPPORTED_MEDIA_TYPE', 'VIDEO_FILE_BROKEN']),
+    message: text(1000),
+  }),
+  z.strictObject({ type: z.literal('unreadable'), code: text(32), message: text(1000) }),
+  z.strictObject({ type: z.literal('stopped') }),
+]);
+
+export type Report = z.input<typeof reportSchema>;

@@ -1,0 +1,56 @@
+import SchemaBuilder from '@pothos/core';
+import DrizzlePlugin from '@pothos/plugin-drizzle';
+import ErrorsPlugin from '@pothos/plugin-errors';
+import RelayPlugin from '@pothos/plugin-relay';
+import { getTableConfig } from 'drizzle-orm/pg-core';
+import { relations } from '../db/relations.ts';
+import type { Metadata } from '../db/tables/imports.ts';
+import { type IdentifiedType, parsePublicId, toPublicId } from '../services/public-ids.ts';
+import type { Context } from './context.ts';
+
+export interface SchemaTypes {
+  Context: Context;
+  DrizzleRelations: typeof relations;
+  Scalars: {
+    ID: { Input: string; Output: string };
+    DateTime: { Input: Date; Output: Date };
+    BigInt: { Input: number; Output: number };
+    Metadata: { Input: Metadata; Output: Metadata };
+  };
+  DefaultFieldNullability: false;
+  Connection: {
+    totalCount: number | (() => number | Promise<number>);
+  };
+}
+
+export type Builder = typeof builder;
+
+/** Where every type of the API is declared; the files of the nouns do that. Errors come before the plugin that reads rows. */
+export const builder = new SchemaBuilder<SchemaTypes>({
+  plugins: [ErrorsPlugin, RelayPlugin, DrizzlePlugin],
+  defaultFieldNullability: false,
+  drizzle: {
+    client: (context) => context.db,
+    getTableConfig,
+    relations,
+    maxConnectionSize: 100,
+    defaultConnectionSize: 10,
+  },
+  relay: {
+    cursorType: 'String',
+    nodesOnConnection: true,
+    nodeQueryOptions: false,
+    nodesQueryOptions: false,
+    // The names of the types that have ids are the keys of the prefixes.
+    encodeGlobalID: (typename, id) => toPublicId(typename as IdentifiedType, String(id)),
+    decodeGlobalID: (text) => {
+      const parsed = parsePublicId(text);
+      return { typename: parsed?.type ?? '', id: parsed?.id ?? '' };
+    },
+  },
+  errors: { directResult: true, defaultTypes: [] },
+});
+
+builder.queryType();
+builder.mutationType();
+builder.subscriptionType();

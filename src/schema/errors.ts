@@ -1,0 +1,46 @@
+import { GraphQLError } from 'graphql';
+import { IdempotencyConflictError, INPUT_ISSUE_CODES, InvalidInputError, NotFoundError } from '../services/errors.ts';
+import { builder } from './builder.ts';
+
+/** The request asks for something that cannot be asked for; what is wrong is in the message. */
+export function badUserInput(message: string): GraphQLError {
+  return new GraphQLError(message, { extensions: { code: 'BAD_USER_INPUT' } });
+}
+
+/** A subscription's id names nothing that the viewer reaches. */
+export function notFound(what: string): GraphQLError {
+  return new GraphQLError(`There is no such ${what}.`, { extensions: { code: 'NOT_FOUND' } });
+}
+
+const ErrorInterface = builder.interfaceRef<Error>('Error').implement({
+  fields: (t) => ({ message: t.exposeString('message') }),
+});
+
+const InputIssueCode = builder.enumType('InputIssueCode', { values: INPUT_ISSUE_CODES });
+
+const InputIssue = builder.objectRef<InvalidInputError['issues'][number]>('InputIssue').implement({
+  description: 'path: from the argument on, list positions as numbers: input, from, videos, 3, url.',
+  fields: (t) => ({
+    path: t.exposeStringList('path'),
+    code: t.expose('code', { type: InputIssueCode }),
+    message: t.exposeString('message'),
+  }),
+});
+
+builder.objectType(InvalidInputError, {
+  name: 'InvalidInputError',
+  interfaces: [ErrorInterface],
+  fields: (t) => ({ issues: t.expose('issues', { type: [InputIssue] }) }),
+});
+
+builder.objectType(NotFoundError, {
+  name: 'NotFoundError',
+  description: 'path: to the id that names nothing, as in InputIssue.',
+  interfaces: [ErrorInterface],
+  fields: (t) => ({ path: t.exposeStringList('path') }),
+});
+
+builder.objectType(IdempotencyConflictError, {
+  name: 'IdempotencyConflictError',
+  interfaces: [ErrorInterface],
+});

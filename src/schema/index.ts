@@ -1,0 +1,15 @@
+import './errors.ts';
+import './failed-file.ts';
+import './import.ts';
+import './library-index.ts';
+import './live.ts';
+import './node.ts';
+import './scalars.ts';
+import './start-import.ts';
+import './task.ts';
+import './team.ts';
+import './video.ts';
+import { builder } from './builder.ts';
+
+/** The public API. */
+export const schema = builder.toSchema();

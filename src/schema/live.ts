@@ -1,0 +1,84 @@
+import { importProgress, type ImportEvent } from '../services/import-progress.ts';
+import { ownedBy } from '../services/filters.ts';
+import { taskProgress } from '../services/task-progress.ts';
+import { abortableIterator } from './abortable-iterator.ts';
+import { builder } from './builder.ts';
+import { notFound } from './errors.ts';
+import { FailedFile } from './failed-file.ts';
+import { Import } from './import.ts';
+import { Task } from './task.ts';
+
+const ImportProgressEvent = builder.objectRef<ImportEvent>('ImportProgressEvent').implement({
+  fields: (t) => ({
+    cursor: t.exposeString('cursor', { description: 'Pass it as `after` to go on from here.' }),
+    snapshot: t.exposeBoolean('snapshot', { description: 'This event is part of where things stand; false: it is a change.' }),
+    import: t.drizzleField({
+      type: Import,
+      resolve: async (query, { importId }, _args, { db }) => {
+        const row = await db.query.imports.findFirst(query({ where: { id: importId } }));
+        if (!row) throw notFound('import');
+        return row;
+      },
+    }),
+    changed: t.drizzleField({
+      type: [Task],
+      description: 'Tasks made or changed since the last event: the latest state of each, once; at most 100, more follow at once.',
+      resolve: (query, { changedIds }, _args, { db }) =>
+        changedIds.length === 0
+          ? []
+          : db.query.tasks.findMany(query({ where: { id: { in: [...changedIds] } }, orderBy: { ordinal: 'asc', id: 'asc' } })),
+    }),
+    rejected: t.drizzleField({
+      type: [FailedFile],
+      description: 'Files that planning rejected since the last event; at most 100, more follow at once.',
+      resolve: (query, { rejectedIds }, _args, { db }) =>
+        rejectedIds.length === 0
+          ? []
+          : db.query.failedFiles.findMany(
+              query({ where: { id: { in: [...rejectedIds] } }, orderBy: { ordinal: 'asc', id: 'asc' } }),
+            ),
+    }),
+  }),
+});
+
+const TaskProgressEvent = builder.objectRef<{ readonly taskId: string }>('TaskProgressEvent').implement({
+  fields: (t) => ({
+    task: t.drizzleField({
+      type: Task,
+      resolve: async (query, { taskId }, _args, { db }) => {
+        const row = await db.query.tasks.findFirst(query({ where: { id: taskId } }));
+        if (!row) throw notFound('task');
+        return row;
+      },
+    }),
+  }),
+});
+
+builder.subscriptionFields((t) => ({
+  importProgress: t.field({
+    type: ImportProgressEvent,
+    description:
+      'One import as it goes. First the snapshot: the import and all its tasks and rejected files, finished ones too, in one or more events of at most 100 tasks. Then each change as it comes, then the end; completes when the import has finished. With `after`, which may be the cursor of any event: only what changed since, or a new snapshot where that cursor cannot be honoured (malformed, another import\'s, older than the server keeps). When a snapshot begins, forget what earlier events said. tasks: false sends the import alone, without its tasks and rejected files.',
+    args: { id: t.arg.id({ required: true }), after: t.arg.string(), tasks: t.arg.boolean({ required: true, defaultValue: true }) },
+    subscribe: async (_root, { id, after, tasks }, context) => {
+      const where = ownedBy(context.viewer, 'Import', id);
+      const row = where && (await context.db.query.imports.findFirst({ where, columns: { id: true } }));
+      if (!row) throw notFound('import');
+      return abortableIterator((signal) => importProgress(context, { importId: row.id, after: after ?? null, tasks, signal }));
+    },
+    resolve: (event) => event,
+  }),
+  taskProgress: t.field({
+    type: TaskProgressEvent,
+    description: 'One task: where it stands, each change, its end; completes when the task has finished or was deleted.',
+    args: { id: t.arg.id({ required: true }) },
+    subscribe: async (_root, { id }, context) => {
+      const where = ownedBy(context.viewer, 'Task', id);
+      const row = where && (await context.db.query.tasks.findFirst({ where, columns: { id: true, importId: true } }));
+      if (!row?.importId) throw notFound('task');
+      const { id: taskId, importId } = row;
+      return abortableIterator((signal) => taskProgress(context, { taskId, importId, signal }));
+    },
+    resolve: (taskId) => ({ taskId }),
+  }),
+}));

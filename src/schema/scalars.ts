@@ -1,0 +1,67 @@
+import { GraphQLError, Kind, type ValueNode, valueFromASTUntyped } from 'graphql';
+import type { Metadata } from '../db/tables/imports.ts';
+import { builder } from './builder.ts';
+
+// RFC 3339, section 5.6; lower-case t and z are allowed by it.
+const RFC_3339 = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
+
+const invalid = (message: string) => new GraphQLError(message, { extensions: { code: 'BAD_USER_INPUT' } });
+
+function parseDateTime(value: unknown): Date {
+  const date = typeof value === 'string' && RFC_3339.test(value) ? new Date(value.toUpperCase()) : null;
+  if (date === null || Number.isNaN(date.getTime())) {
+    throw invalid('A DateTime is a text such as 2026-01-31T12:00:00Z (RFC 3339).');
+  }
+  return date;
+}
+
+builder.scalarType('DateTime', {
+  description: 'An instant, RFC 3339 in UTC.',
+  extensions: {},
+  specifiedByURL: 'https://scalars.graphql.org/andimarek/date-time.html',
+  serialize: (value) => value.toISOString(),
+  parseValue: parseDateTime,
+});
+
+function parseBigInt(value: unknown): number {
+  const number = typeof value === 'string' && /^-?\d{1,16}$/.test(value) ? Number(value) : value;
+  if (typeof number !== 'number' || !Number.isSafeInteger(number)) {
+    throw invalid('A BigInt is a whole number from -(2^53 - 1) to 2^53 - 1.');
+  }
+  return number;
+}
+
+builder.scalarType('BigInt', {
+  description: 'A whole number beyond 32 bits (bytes), as a JSON number up to 2^53 - 1.',
+  serialize: (value) => value,
+  parseValue: parseBigInt,
+});
+
+function parseMetadata(value: unknown): Metadata {
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) {
+    throw invalid('Metadata is an object of strings, numbers and booleans.');
+  }
+  for (const [key, item] of Object.entries(value)) {
+    const flat = typeof item === 'string' || typeof item === 'boolean' || (typeof item === 'number' && Number.isFinite(item));
+    if (!flat) throw invalid(`Metadata is flat: the value of "${key}" must be a string, a finite number or a boolean.`);
+  }
+  // Every value has just been checked.
+  return value as Metadata;
+}
+
+/** A literal in the document; a key that occurs twice would silently lose a value. */
+function parseMetadataLiteral(node: ValueNode, variables: Record<string, unknown> | null | undefined): Metadata {
+  if (node.kind === Kind.OBJECT) {
+    const names = node.fields.map((field) => field.name.value);
+    if (new Set(names).size < names.length) throw invalid('Metadata names each key once.');
+  }
+  return parseMetadata(valueFromASTUntyped(node, variables));
+}
+
+builder.scalarType('Metadata', {
+  description:
+    'Flat user metadata: values are strings, integers, floats or booleans; anything else is a GraphQL error. Up to 100 keys of 1 to 255 characters and 16 KiB of JSON; the field names of SystemMetadata and `length` are reserved: else InvalidInputError.',
+  serialize: (value) => value,
+  parseValue: parseMetadata,
+  parseLiteral: parseMetadataLiteral,
+});

@@ -1,0 +1,24 @@
+import type { StoredStage } from '../db/tables/tasks.ts';
+import { builder } from './builder.ts';
+import { known } from './known.ts';
+import { TaskError } from './task-error.ts';
+
+const STATES = ['WAITING', 'RUNNING', 'DONE', 'FAILED', 'SKIPPED'] as const;
+
+const StageName = builder.enumType('StageName', { values: ['UPLOAD', 'VALIDATION'] as const });
+const StageState = builder.enumType('StageState', { description: 'SKIPPED: the task ended before it.', values: STATES });
+
+const instant = (text: string | undefined) => (text === undefined ? null : new Date(text));
+
+export const TaskStage = builder.objectRef<StoredStage>('TaskStage').implement({
+  description:
+    'One entry for each stage that this task will run, in their order, from the start. UPLOAD and VALIDATION fail the task.',
+  fields: (t) => ({
+    name: t.expose('name', { type: StageName }),
+    state: t.field({ type: StageState, resolve: ({ state }) => known(STATES, state) }),
+    fraction: t.exposeFloat('fraction'),
+    error: t.field({ type: TaskError, nullable: true, resolve: ({ error }) => error }),
+    startedAt: t.field({ type: 'DateTime', nullable: true, resolve: ({ startedAt }) => instant(startedAt) }),
+    finishedAt: t.field({ type: 'DateTime', nullable: true, resolve: ({ finishedAt }) => instant(finishedAt) }),
+  }),
+});

@@ -1,0 +1,146 @@
+import { eq, sql } from 'drizzle-orm';
+import type { Transaction } from '../db/client.ts';
+import { uuidv7 } from '../db/ids.ts';
+import { type StoredError, tasks } from '../db/tables/tasks.ts';
+import { deleteObjects } from '../jobs/definitions.ts';
+import { enqueue } from '../jobs/queue.ts';
+import { closeStages, rewindStages } from './stages.ts';
+
+export type TaskRow = typeof tasks.$inferSelect;
+
+/** The statuses of a task that runs or waits. */
+export const OPEN_STATUSES = ['PENDING', 'UPLOADING', 'VALIDATING', 'QUEUED', 'INDEXING'] as const;
+
+/**
+ * Locks a task for the rest of the transaction.
+ * @returns null when it has ended, or is gone
+ */
+export async function lockOpenTask(tx: Transaction, taskId: string): Promise<TaskRow | null> {
+  const [row] = await tx.select().from(tasks).where(eq(tasks.id, taskId)).for('update');
+  return row && inList(OPEN_STATUSES, row.status) ? row : null;
+}
+
+const inList = (list: readonly string[], value: string) => list.includes(value);
+
+/** What the task's row takes over from its progress when it stops running: the figures where they were left. */
+async function takeProgress(tx: Transaction, task: TaskRow): Promise<{ fraction: number; bytesDone: number }> {
+  const { rows } = await tx.execute<{ attempt: number; fraction: number; bytes_done: string }>(sql`
+    delete from task_progress where task_id = ${task.id} returning attempt, fraction, bytes_done`);
+  const [live] = rows;
+  if (!live || live.attempt !== task.attempts) return { fraction: task.fraction, bytesDone: task.bytesDone };
+  return { fraction: Math.max(task.fraction, live.fraction), bytesDone: Math.max(task.bytesDone, Number(live.bytes_done)) };
+}
+
+type Change = Partial<typeof tasks.$inferInsert>;
+
+/** Moves a locked task to another status, or changes it within its status. */
+export async function moveTask(tx: Transaction, task: TaskRow, change: Change): Promise<void> {
+  const moved = change.status !== undefined && change.status !== task.status;
+  await tx
+    .update(tasks)
+    .set({ ...change, progressedAt: sql`now()`, ...(moved ? { updatedAt: sql`now()` } : {}) })
+    .where(eq(tasks.id, task.id));
+}
+
+/** Ends a locked task as FAILED, and its bytes with it. */
+export async function failTask(tx: Transaction, task: TaskRow, error: StoredError): Promise<void> {
+  const now = new Date();
+  await moveTask(tx, task, {
+    ...(await takeProgress(tx, task)),
+    status: 'FAILED',
+    outcome: 'FAILED',
+    reason: error.message,
+    error,
+    waitingFor: null,
+    nextAttemptAt: null,
+    partial: null,
+    storageKey: null,
+    stages: closeStages(task.stages, 'FAILED', { now, error }),
+    finishedAt: now,
+  });
+  await deleteTaskObjects(tx, task, null);
+}
+
+/** How a task ends as SKIPPED. */
+export interface Skip {
+  readonly skipReason: 'SAME_CONTENT' | 'SAME_RECORD' | 'SUPERSEDED';
+  readonly reason: string;
+  readonly videoId: string;
+}
+
+/** Ends a locked task as SKIPPED: the video that is there already is the task's from now on, and its own bytes go. */
+export async function skipTask(tx: Transaction, task: TaskRow, skip: Skip): Promise<void> {
+  const now = new Date();
+  const { bytesDone } = await takeProgress(tx, task);
+  await moveTask(tx, task, {
+    ...skip,
+    bytesDone,
+    status: 'SKIPPED',
+    outcome: 'SKIPPED',
+    fraction: 1,
+    error: null,
+    waitingFor: null,
+    nextAttemptAt: null,
+    partial: null,
+    storageKey: null,
+    stages: closeStages(task.stages, 'SKIPPED', { now }),
+    finishedAt: now,
+  });
+  await deleteTaskObjects(tx, task, null);
+}
+
+/** Ends a locked task as READY. `change` says what else is new about it. */
+export async function completeTask(tx: Transaction, task: TaskRow, change: Change & { readonly outcome: 'CREATED' | 'UPDATED' }): Promise<void> {
+  const now = new Date();
+  const { bytesDone } = await takeProgress(tx, task);
+  await moveTask(tx, task, {
+    bytesDone,
+    stages: closeStages(task.stages, 'SKIPPED', { now }),
+    ...change,
+    status: 'READY',
+    fraction: 1,
+    error: null,
+    waitingFor: null,
+    nextAttemptAt: null,
+    partial: null,
+    finishedAt: now,
+  });
+}
+
+/** What a task waits for in PENDING or QUEUED, and why it does. */
+export interface Waiting {
+  readonly waitingFor: 'WORKER' | 'RETRY' | 'STORAGE';
+  readonly nextAttemptAt: Date | null;
+  /** Why the latest attempt did not succeed; left out, what was known stays. */
+  readonly error?: StoredError;
+}
+
+/** Sends a locked task back to wait for its next attempt: to PENDING, or to QUEUED when its bytes are stored and valid. */
+export async function waitAgain(tx: Transaction, task: TaskRow, waiting: Waiting): Promise<void> {
+  const stored = task.status === 'QUEUED' || task.status === 'INDEXING';
+  await moveTask(tx, task, {
+    ...(await takeProgress(tx, task)),
+    ...waiting,
+    status: stored ? 'QUEUED' : 'PENDING',
+    stages: rewindStages(task.stages),
+  });
+}
+
+/** Where the bytes of a task are kept: one folder a claim below it. */
+export function taskPrefix(task: Pick<TaskRow, 'teamId' | 'id'>): string {
+  return `teams/${task.teamId}/tasks/${task.id}`;
+}
+
+/** A worker that was presumed dead may write into its own folder until it notices: deletions wait for so long. */
+const ZOMBIE_SECONDS = 90;
+
+/** Has the bytes of a task deleted, those of all its claims but `keep`, once no zombie can write there any more. */
+export async function deleteTaskObjects(tx: Transaction, task: Pick<TaskRow, 'teamId' | 'id' | 'attempts'>, keep: string | null): Promise<void> {
+  if (task.attempts === 0 || (keep !== null && task.attempts === 1)) return;
+  await enqueue(tx, deleteObjects, {
+    subjectId: uuidv7(),
+    teamId: task.teamId,
+    payload: { prefix: taskPrefix(task), keep },
+    ...(task.attempts === 1 ? {} : { runAt: new Date(Date.now() + ZOMBIE_SECONDS * 1000) }),
+  });
+}

@@ -1,0 +1,186 @@
+import type { Database } from '../db/client.ts';
+import type { TaskStatus } from '../db/tables/tasks.ts';
+import { BadFilterError } from './errors.ts';
+import { fromPublicId, type IdentifiedType } from './public-ids.ts';
+import type { Viewer } from './viewer.ts';
+
+type Rows = Database['query'];
+type WhereOf<Table extends keyof Rows> = NonNullable<NonNullable<Parameters<Rows[Table]['findMany']>[0]>['where']>;
+
+/** Conditions on the rows of a list, as relational queries take them. */
+export type TaskWhere = WhereOf<'tasks'>;
+export type ImportWhere = WhereOf<'imports'>;
+export type VideoWhere = WhereOf<'videos'>;
+
+type Maybe<T> = T | null | undefined;
+type Range<T> = { readonly equals?: Maybe<T>; readonly gte?: Maybe<T>; readonly lte?: Maybe<T>; readonly lt?: Maybe<T> };
+
+/** All of its conditions must hold; `contains` ignores case. */
+export interface StringFilter {
+  readonly equals?: Maybe<string>;
+  readonly contains?: Maybe<string>;
+  readonly startsWith?: Maybe<string>;
+  readonly in?: Maybe<readonly string[]>;
+}
+
+export interface TaskFilter {
+  readonly status?: Maybe<readonly TaskStatus[]>;
+  readonly indexId?: Maybe<string>;
+  readonly importId?: Maybe<string>;
+  readonly teamId?: Maybe<string>;
+  readonly videoId?: Maybe<string>;
+  readonly fileName?: Maybe<StringFilter>;
+  readonly systemName?: Maybe<string>;
+  readonly externalId?: Maybe<StringFilter>;
+  readonly outcome?: Maybe<readonly ('CREATED' | 'UPDATED' | 'SKIPPED' | 'FAILED')[]>;
+  readonly errorCode?: Maybe<readonly string[]>;
+  readonly duration?: Maybe<Range<number>>;
+  readonly width?: Maybe<Range<number>>;
+  readonly height?: Maybe<Range<number>>;
+  readonly createdAt?: Maybe<Range<Date>>;
+  readonly updatedAt?: Maybe<Range<Date>>;
+}
+
+export interface ImportFilter {
+  readonly state?: Maybe<readonly ('PLANNING' | 'STARTED' | 'SUCCEEDED' | 'FAILED')[]>;
+  readonly hasFailures?: Maybe<boolean>;
+  readonly indexId?: Maybe<string>;
+  readonly systemName?: Maybe<string>;
+  readonly teamId?: Maybe<string>;
+  readonly createdAt?: Maybe<Range<Date>>;
+}
+
+export interface VideoFilter {
+  readonly indexId?: Maybe<string>;
+  readonly teamId?: Maybe<string>;
+  readonly systemName?: Maybe<string>;
+  readonly externalId?: Maybe<StringFilter>;
+  readonly fileName?: Maybe<StringFilter>;
+  readonly name?: Maybe<StringFilter>;
+  readonly duration?: Maybe<Range<number>>;
+  readonly width?: Maybe<Range<number>>;
+  readonly height?: Maybe<Range<number>>;
+  readonly createdAt?: Maybe<Range<Date>>;
+  readonly updatedAt?: Maybe<Range<Date>>;
+}
+
+/** Matches no row; written so that Postgres need not look at any. */
+const NOTHING = { id: { in: [] as string[] } };
+
+/** The team's rows of a list: of the team named, else of the team that another id names, else of the key's default team. */
+function ofTeam(viewer: Viewer, teamId: Maybe<string>, namesAnother: boolean) {
+  if (teamId == null) return namesAnother ? { teamId: { in: [...viewer.teamIds] } } : { teamId: viewer.defaultTeamId };
+  const id = fromPublicId('Team', teamId);
+  return id !== null && viewer.teamIds.includes(id) ? { teamId: id } : NOTHING;
+}
+
+function byId<Column extends string>(column: Column, type: IdentifiedType, publicId: Maybe<string>) {
+  if (publicId == null) return [];
+  const id = fromPublicId(type, publicId);
+  return [id === null ? NOTHING : { [column]: id }];
+}
+
+const isIn = <Column extends string, T>(column: Column, values: Maybe<readonly T[]>) =>
+  values == null ? [] : [{ [column]: { in: [...values] } }];
+
+function checkText(text: string): string {
+  if (text.includes('\0') || !text.isWellFormed()) throw new BadFilterError('A filter text must be well-formed and without U+0000.');
+  return text;
+}
+
+const equals = <Column extends string>(column: Column, value: Maybe<string>) =>
+  value == null ? [] : [{ [column]: checkText(value) }];
+
+/** In a LIKE pattern % and _ stand for others: here they stand for themselves. */
+const literally = (text: string) => checkText(text).replace(/[\\%_]/g, '\\$&');
+
+function matches<Column extends string>(column: Column, filter: Maybe<StringFilter>) {
+  if (filter == null) return [];
+  const { contains, startsWith } = filter;
+  return [
+    ...equals(column, filter.equals),
+    ...(contains == null ? [] : [{ [column]: { ilike: `%${literally(contains)}%` } }]),
+    ...(startsWith == null ? [] : [{ [column]: { like: `${literally(startsWith)}%` } }]),
+    ...isIn(column, filter.in?.map(checkText)),
+  ];
+}
+
+function within<Column extends string, T>(column: Column, range: Maybe<Range<T>>) {
+  if (range == null) return [];
+  const bounds = { eq: range.equals, gte: range.gte, lte: range.lte, lt: range.lt };
+  const given = Object.entries(bounds).filter(([, bound]) => bound != null);
+  return given.map(([operator, bound]) => ({ [column]: { [operator]: bound } }));
+}
+
+/** Conditions are built by column name: the list of them is what relational queries take. */
+const all = <Where>(conditions: readonly object[]) => ({ AND: conditions }) as Where;
+
+/**
+ * The tasks that a viewer may see and a filter matches.
+ * @throws {BadFilterError} when a text cannot be compared to any
+ */
+export function taskWhere(viewer: Viewer, filter: TaskFilter): TaskWhere {
+  const namesAnother = filter.indexId != null || filter.importId != null || filter.videoId != null;
+  return all<TaskWhere>([ofTeam(viewer, filter.teamId, namesAnother), ...taskConditions(filter)]);
+}
+
+/** What a filter asks of tasks, apart from whose they are. */
+export function taskConditions(filter: TaskFilter): readonly object[] {
+  return [
+    ...isIn('status', filter.status),
+    ...byId('indexId', 'Index', filter.indexId),
+    ...byId('importId', 'Import', filter.importId),
+    ...byId('videoId', 'Video', filter.videoId),
+    ...matches('fileName', filter.fileName),
+    ...equals('systemName', filter.systemName),
+    ...matches('externalId', filter.externalId),
+    ...isIn('outcome', filter.outcome),
+    ...isIn('errorCode', filter.errorCode),
+    ...within('duration', filter.duration),
+    ...within('width', filter.width),
+    ...within('height', filter.height),
+    ...within('createdAt', filter.createdAt),
+    ...within('updatedAt', filter.updatedAt),
+  ];
+}
+
+/** The imports that a viewer may see and a filter matches; of running ones, those count as having failures that have some already. */
+export function importWhere(viewer: Viewer, filter: ImportFilter): ImportWhere {
+  const failures = { OR: [{ hasFailures: true }, { finishedAt: { isNull: true as const }, failedFiles: true as const }, { finishedAt: { isNull: true as const }, tasks: { status: 'FAILED' } }] };
+  return all<ImportWhere>([
+    ofTeam(viewer, filter.teamId, filter.indexId != null),
+    ...isIn('state', filter.state),
+    ...(filter.hasFailures == null ? [] : [filter.hasFailures ? failures : { NOT: failures }]),
+    ...byId('indexId', 'Index', filter.indexId),
+    ...equals('systemName', filter.systemName),
+    ...within('createdAt', filter.createdAt),
+  ]);
+}
+
+/** The videos that a viewer may see and a filter matches. */
+export function videoWhere(viewer: Viewer, filter: VideoFilter): VideoWhere {
+  return all<VideoWhere>([
+    ofTeam(viewer, filter.teamId, filter.indexId != null),
+    ...byId('indexId', 'Index', filter.indexId),
+    ...equals('systemName', filter.systemName),
+    ...matches('externalId', filter.externalId),
+    ...matches('fileName', filter.fileName),
+    ...matches('name', filter.name),
+    ...within('duration', filter.duration),
+    ...within('width', filter.width),
+    ...within('height', filter.height),
+    ...within('createdAt', filter.createdAt),
+    ...within('updatedAt', filter.updatedAt),
+  ]);
+}
+
+/** The indexes of one team that a viewer may see. */
+export function indexWhere(viewer: Viewer, teamId: Maybe<string>): WhereOf<'indexes'> {
+  return all<WhereOf<'indexes'>>([ofTeam(viewer, teamId, false)]);
+}
+
+/** The one row that a public id names, if it is one of the viewer's. */
+export function ownedBy(viewer: Viewer, type: IdentifiedType, publicId: string) {
+  const id = fromPublicId(type, publicId);
+  return id === null ? null : { id, teamId: { in: [...viewer.teamIds] } };
+}

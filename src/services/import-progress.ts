@@ -1,0 +1,226 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { sql } from 'drizzle-orm';
+import type { Database } from '../db/client.ts';
+import type { Hub } from '../events/hub.ts';
+import type { Cursors, Position } from './cursors.ts';
+
+/** One event of an import's subscription: which tasks and files it is about; their latest state is read when it is sent. */
+export interface ImportEvent {
+  readonly importId: string;
+  readonly cursor: string;
+  readonly snapshot: boolean;
+  readonly changedIds: readonly string[];
+  readonly rejectedIds: readonly string[];
+}
+
+export interface ProgressDeps {
+  readonly db: Database;
+  readonly hub: Hub;
+  readonly cursors: Cursors;
+}
+
+export interface ImportProgressOptions {
+  readonly importId: string;
+  readonly after: string | null;
+  /** false: the import alone, without its tasks and rejected files. */
+  readonly tasks: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** An event names at most so many tasks and files; more follow at once. */
+const EVENT_SIZE = 100;
+/** A subscriber looks for changes at most this often. */
+const TICK_MS = 100;
+
+/**
+ * An import as it goes: where things stand, then each change, then the end. Nothing is queued for a subscriber: it
+ * reads what has changed since its position when it is ready for more, so that a slow one gets the latest
+ * state of each task, and none costs more memory than an event.
+ *
+ * It listens first and reads then, so that there is no gap; and it asks for what transactions changed that were not
+ * older than the last position's oldest open one, so that a late commit is not missed.
+ */
+export async function* importProgress(deps: ProgressDeps, options: ImportProgressOptions): AsyncGenerator<ImportEvent> {
+  const { importId, signal } = options;
+  const bell = createBell(signal);
+  const unsubscribe = deps.hub.onImport(importId, bell.ring);
+  try {
+    const start = await startPosition(deps, options);
+    const sent = new Map<string, string>();
+    if (start.ordinal !== null) yield* tellSnapshot(deps, options, { start, sent });
+    yield* tellChanges(deps, options, { xmin: start.xmin, sent, bell });
+  } finally {
+    unsubscribe();
+  }
+}
+
+async function startPosition({ db, cursors }: ProgressDeps, { importId, after }: ImportProgressOptions): Promise<Position> {
+  const now = await readXmin(db);
+  const given = after === null ? null : cursors.decode(importId, after);
+  // A cursor from the future is none of ours.
+  if (given === null || BigInt(given.xmin) > BigInt(now)) return { xmin: now, ordinal: -1 };
+  return given;
+}
+
+async function readXmin(db: Database): Promise<string> {
+  const { rows } = await db.execute<{ xmin: string }>(sql`select pg_snapshot_xmin(pg_current_snapshot())::text as xmin`);
+  return rows[0]?.xmin ?? '0';
+}
+
+type Sent = Map<string, string>;
+
+/** The latest state of every task and rejected file, in the order they were found; one page in memory at a time. */
+async function* tellSnapshot(
+  deps: ProgressDeps,
+  { importId, tasks, signal }: ImportProgressOptions,
+  { start, sent }: { readonly start: Position; readonly sent: Sent },
+): AsyncGenerator<ImportEvent> {
+  let ordinal = start.ordinal ?? -1;
+  for (let first = true; ; first = false) {
+    signal.throwIfAborted();
+    const page = tasks ? await readPage(deps.db, importId, ordinal) : [];
+    if (page.length === 0 && !first) return;
+    for (const row of page) sent.set(row.id, row.version);
+    ordinal = page.at(-1)?.ordinal ?? ordinal;
+    const last = page.length < EVENT_SIZE;
+    yield {
+      importId,
+      cursor: deps.cursors.encode(importId, { xmin: start.xmin, ordinal: last ? null : ordinal }),
+      snapshot: true,
+      changedIds: page.filter((row) => row.kind === 'T').map((row) => row.id),
+      rejectedIds: page.filter((row) => row.kind === 'F').map((row) => row.id),
+    };
+    if (last) return;
+  }
+}
+
+interface PageRow extends Record<string, unknown> {
+  readonly ordinal: number;
+  readonly id: string;
+  readonly kind: 'T' | 'F';
+  readonly version: string;
+}
+
+async function readPage(db: Database, importId: string, after: number): Promise<readonly PageRow[]> {
+  const { rows } = await db.execute<PageRow>(sql`
+    select * from (
+      (select t.ordinal, t.id, 'T' as kind, ${versionOf} as version
+         from tasks t left join task_progress p on p.task_id = t.id
+        where t.import_id = ${importId} and t.ordinal > ${after} order by t.ordinal limit ${EVENT_SIZE})
+      union all
+      (select f.ordinal, f.id, 'F', '' from failed_files f
+        where f.import_id = ${importId} and f.ordinal > ${after} order by f.ordinal limit ${EVENT_SIZE})
+    ) page order by ordinal limit ${EVENT_SIZE}`);
+  return rows;
+}
+
+/** Differs whenever a task, or its progress, has changed. */
+const versionOf = sql`t.version || ' ' || coalesce(p.claim, 0) || ' ' || coalesce(p.version, 0)`;
+
+async function* tellChanges(
+  deps: ProgressDeps,
+  { importId, tasks, signal }: ImportProgressOptions,
+  { sent, bell, ...start }: { readonly xmin: string; readonly sent: Sent; readonly bell: Bell },
+): AsyncGenerator<ImportEvent> {
+  let { xmin } = start;
+  let version: string | null = null;
+  for (;;) {
+    bell.clear();
+    const changes = await readChanges(deps.db, importId, xmin);
+    if (changes === null) return;
+    const news = takeNews(changes, sent);
+    const isNew = news.length > 0 || (version !== null && version !== changes.version);
+    if (isNew || changes.finished) yield* tellNews(deps, { importId, from: xmin, to: changes.xmin, news: tasks ? news : [] });
+    if (changes.finished) return;
+    ({ xmin, version } = changes);
+    await Promise.all([bell.wait(), sleep(TICK_MS, undefined, { signal })]);
+  }
+}
+
+interface Changes {
+  readonly xmin: string;
+  readonly finished: boolean;
+  /** Differs whenever the import's own row has changed. */
+  readonly version: string;
+  readonly rows: readonly (readonly [id: string, kind: 'T' | 'F', version: string])[];
+}
+
+/** What changed since a position, and where things stand, all in one snapshot: an import that has finished in it has no change after it. */
+async function readChanges(db: Database, importId: string, xmin: string): Promise<Changes | null> {
+  const { rows } = await db.execute<{ xmin: string; finished: boolean; version: string; rows: Changes['rows'] | null }>(sql`
+    select pg_snapshot_xmin(pg_current_snapshot())::text as xmin, i.finished_at is not null as finished, i.changed_xid::text as version,
+           (select jsonb_agg(jsonb_build_array(id, kind, version)) from (
+              (select t.id, 'T' as kind, ${versionOf} as version
+                 from tasks t left join task_progress p on p.task_id = t.id
+                where t.import_id = ${importId}
+                  and (t.changed_xid >= ${xmin}::xid8 or t.id in (select task_id from task_progress where import_id = ${importId}))
+                order by t.ordinal)
+              union all
+              (select f.id, 'F', '' from failed_files f
+                where f.import_id = ${importId} and f.changed_xid >= ${xmin}::xid8 order by f.ordinal)
+            ) changed) as rows
+      from imports i where i.id = ${importId}`);
+  const [row] = rows;
+  return row ? { ...row, rows: row.rows ?? [] } : null;
+}
+
+/** What of the changes was not told yet. What is no longer among the changes cannot come again: it is forgotten. */
+function takeNews({ rows }: Changes, sent: Sent): Changes['rows'] {
+  const news = rows.filter(([id, , version]) => sent.get(id) !== version);
+  sent.clear();
+  for (const [id, , version] of rows) sent.set(id, version);
+  return news;
+}
+
+/** Events for the news; only the cursor of the last one is past all of them. */
+function* tellNews(
+  { cursors }: ProgressDeps,
+  { importId, from, to, news }: { readonly importId: string; readonly from: string; readonly to: string; readonly news: Changes['rows'] },
+): Generator<ImportEvent> {
+  let at = 0;
+  do {
+    const part = news.slice(at, at + EVENT_SIZE);
+    at += EVENT_SIZE;
+    yield {
+      importId,
+      cursor: cursors.encode(importId, { xmin: at >= news.length ? to : from, ordinal: null }),
+      snapshot: false,
+      changedIds: part.filter(([, kind]) => kind === 'T').map(([id]) => id),
+      rejectedIds: part.filter(([, kind]) => kind === 'F').map(([id]) => id),
+    };
+  } while (at < news.length);
+}
+
+/** Rings once however often it was rung: all that is ever kept for a subscriber. */
+export interface Bell {
+  ring(): void;
+  clear(): void;
+  /** Waits until it is rung, or was since it was cleared last; rejects with the signal's reason when that is aborted. */
+  wait(): Promise<void>;
+}
+
+export function createBell(signal: AbortSignal): Bell {
+  let rung = false;
+  let wake: (() => void) | null = null;
+  return {
+    ring() {
+      rung = true;
+      wake?.();
+    },
+    clear() {
+      rung = false;
+    },
+    wait: () =>
+      new Promise((resolve, reject) => {
+        if (signal.aborted) return reject(signal.reason);
+        if (rung) return resolve();
+        const onAbort = () => reject(signal.reason);
+        signal.addEventListener('abort', onAbort, { once: true });
+        wake = () => {
+          signal.removeEventListener('abort', onAbort);
+          wake = null;
+          resolve();
+        };
+      }),
+  };
+}

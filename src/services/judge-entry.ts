@@ -1,0 +1,64 @@
+import type { Metadata, StoredVideoInput } from '../db/tables/imports.ts';
+import type { StoredError } from '../db/tables/tasks.ts';
+import type { StoredSystemMetadata } from '../db/tables/videos.ts';
+import type { Probe } from './deps.ts';
+import { differs, type Known, mergeMetadata } from './known-content.ts';
+
+/** What planning decided about one entry. */
+export type Verdict =
+  | { readonly kind: 'ACCEPTED'; readonly version: string | null; readonly size: number | null; readonly metadata: StoredSystemMetadata | null }
+  | { readonly kind: 'SKIPPED'; readonly skipReason: 'SAME_RECORD' | 'SAME_CONTENT'; readonly videoId: string; readonly reason: string }
+  | { readonly kind: 'REJECTED'; readonly error: StoredError };
+
+const accepted = (
+  found: { readonly version: string | null; readonly size: number | null },
+  metadata: StoredSystemMetadata | null = null,
+): Verdict => ({ kind: 'ACCEPTED', version: found.version, size: found.size, metadata });
+
+/** How the import judges its entries. */
+export interface JudgeOptions {
+  readonly incremental: boolean;
+  readonly metadata: Metadata | null;
+}
+
+/**
+ * Judges an entry whose content is known without reading it: from a given SHA-256, or because its URL still holds the
+ * version that came in before.
+ * @param sha256 that content
+ * @returns null when it takes a transfer to tell
+ */
+export function judgeContent(input: StoredVideoInput, known: Known, options: JudgeOptions & { readonly sha256: string }): Verdict | null {
+  const { video } = known;
+  if (video) {
+    if (video.sha256 !== options.sha256) return null;
+    const given = {
+      name: input.name ?? null,
+      description: input.description ?? null,
+      metadata: mergeMetadata(options.metadata, input.metadata ?? null),
+    };
+    // What differs is written by the task itself, in the order of the imports.
+    if (differs(video, given)) return accepted({ version: null, size: null });
+    return { kind: 'SKIPPED', skipReason: 'SAME_RECORD', videoId: video.id, reason: 'The same video is there already, and nothing about it has changed.' };
+  }
+  const holder = options.incremental ? known.contents.get(options.sha256) : undefined;
+  if (holder === undefined) return null;
+  return { kind: 'SKIPPED', skipReason: 'SAME_CONTENT', videoId: holder, reason: 'The index holds a video with the same content already.' };
+}
+
+/** Judges an entry by what a look at its source told. */
+export function judgeProbe(input: StoredVideoInput, known: Known, options: JudgeOptions & { readonly probe: Probe }): Verdict {
+  const { probe } = options;
+  switch (probe.kind) {
+    case 'UNFIT':
+      return { kind: 'REJECTED', error: probe.error };
+    case 'UNCHANGED': {
+      const sha256 = known.source?.sha256;
+      const verdict = sha256 === undefined ? null : judgeContent(input, known, { ...options, sha256 });
+      return verdict ?? accepted(probe);
+    }
+    case 'UNDECIDED':
+      return accepted(probe);
+    case 'FITS':
+      return accepted(probe, probe.metadata);
+  }
+}

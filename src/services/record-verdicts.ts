@@ -1,0 +1,138 @@
+import { sql } from 'drizzle-orm';
+import type { Transaction } from '../db/client.ts';
+import { uuidv7 } from '../db/ids.ts';
+import type { Metadata, StoredVideoInput } from '../db/tables/imports.ts';
+import { transferVideo } from '../jobs/definitions.ts';
+import { enqueueMany } from '../jobs/queue.ts';
+import type { Verdict } from './judge-entry.ts';
+import { mergeMetadata } from './known-content.ts';
+import { waitingStages } from './stages.ts';
+
+/** The import that the entries are of. */
+export interface PlannedImport {
+  readonly id: string;
+  readonly teamId: string;
+  readonly indexId: string;
+  readonly systemName: string;
+  readonly incremental: boolean;
+  readonly metadata: Metadata | null;
+}
+
+/** One entry with its verdict. */
+export interface Decision {
+  readonly ordinal: number;
+  readonly input: StoredVideoInput;
+  readonly verdict: Verdict;
+}
+
+/**
+ * Writes verdicts down: marks the entries, makes their tasks with their transfer jobs, or their failed files.
+ * A handful of statements, however many entries there are.
+ * @returns how many transfer jobs were made
+ */
+export async function recordVerdicts(tx: Transaction, planned: PlannedImport, decisions: readonly Decision[]): Promise<number> {
+  const rejected = decisions.filter(({ verdict }) => verdict.kind === 'REJECTED');
+  const accepted = decisions.filter(({ verdict }) => verdict.kind !== 'REJECTED');
+  await markEntries(tx, planned.id, decisions);
+  if (rejected.length > 0) await insertFailedFiles(tx, planned, rejected);
+  if (accepted.length === 0) return 0;
+  const videoIds = await reserveVideoIds(tx, planned, accepted);
+  const transfers = await insertTasks(tx, planned, { accepted, videoIds });
+  return await enqueueMany(
+    tx,
+    transferVideo,
+    transfers.map((taskId) => ({ subjectId: taskId, teamId: planned.teamId, payload: {} })),
+  );
+}
+
+async function markEntries(tx: Transaction, importId: string, decisions: readonly Decision[]): Promise<void> {
+  const marks = decisions.map(({ ordinal, verdict }) => ({ ordinal, verdict: verdict.kind === 'REJECTED' ? 'REJECTED' : 'TASK' }));
+  await tx.execute(sql`
+    update import_entries e set verdict = m.verdict
+      from jsonb_to_recordset(${JSON.stringify(marks)}::jsonb) as m(ordinal int, verdict text)
+     where e.import_id = ${importId} and e.ordinal = m.ordinal`);
+}
+
+async function insertFailedFiles(tx: Transaction, planned: PlannedImport, rejected: readonly Decision[]): Promise<void> {
+  const rows = rejected.flatMap(({ ordinal, input, verdict }) =>
+    verdict.kind !== 'REJECTED'
+      ? []
+      : [{ id: uuidv7(), ordinal, fileName: input.fileName, name: input.name ?? input.fileName, externalId: input.externalId, error: verdict.error }],
+  );
+  await tx.execute(sql`
+    insert into failed_files (id, team_id, import_id, ordinal, file_name, name, external_id,
+                              error_code, error_message, error_retryable, error_measured, error_required)
+    select id, ${planned.teamId}, ${planned.id}, ordinal, "fileName", name, "externalId", error ->> 'code', error ->> 'message',
+           (error ->> 'retryable')::boolean, error ->> 'measured', error ->> 'required'
+      from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
+        as r(id uuid, ordinal int, "fileName" text, name text, "externalId" text, error jsonb)
+     order by ordinal`);
+}
+
+/** Every task of a pair gets the pair's one video id, whoever comes first. */
+async function reserveVideoIds(tx: Transaction, planned: PlannedImport, accepted: readonly Decision[]): Promise<ReadonlyMap<string, string>> {
+  const wanted = JSON.stringify(accepted.map(({ input }) => ({ externalId: input.externalId, videoId: uuidv7() })));
+  await tx.execute(sql`
+    insert into video_keys (index_id, system_name, external_id, video_id)
+    select ${planned.indexId}, ${planned.systemName}, "externalId", "videoId"
+      from jsonb_to_recordset(${wanted}::jsonb) as r("externalId" text, "videoId" uuid)
+     order by "externalId"
+    on conflict do nothing`);
+  const { rows } = await tx.execute<{ external_id: string; video_id: string }>(sql`
+    select k.external_id, k.video_id
+      from jsonb_to_recordset(${wanted}::jsonb) as r("externalId" text)
+      join video_keys k on k.index_id = ${planned.indexId} and k.system_name = ${planned.systemName} and k.external_id = r."externalId"`);
+  return new Map(rows.map((row) => [row.external_id, row.video_id]));
+}
+
+const SKIPPED_STAGES = waitingStages().map((stage) => ({ ...stage, state: 'SKIPPED' as const }));
+
+function toTaskRow(planned: PlannedImport, { ordinal, input, verdict }: Decision, videoId: string | undefined) {
+  const skipped = verdict.kind === 'SKIPPED' ? verdict : null;
+  const accepted = verdict.kind === 'ACCEPTED' ? verdict : null;
+  return {
+    id: uuidv7(),
+    ordinal,
+    videoId: skipped?.videoId ?? videoId,
+    externalId: input.externalId,
+    fileName: input.fileName,
+    name: input.name ?? input.fileName,
+    nameGiven: input.name !== undefined,
+    description: input.description ?? null,
+    metadata: mergeMetadata(planned.metadata, input.metadata ?? null),
+    sourceUrl: input.url,
+    sourceVersion: accepted?.version ?? null,
+    expectedSha256: input.sha256 ?? null,
+    bytesTotal: accepted?.size ?? null,
+    systemMetadata: accepted?.metadata ?? null,
+    skipReason: skipped?.skipReason ?? null,
+    reason: skipped?.reason ?? null,
+    stages: skipped ? SKIPPED_STAGES : waitingStages(),
+  };
+}
+
+async function insertTasks(
+  tx: Transaction,
+  planned: PlannedImport,
+  { accepted, videoIds }: { readonly accepted: readonly Decision[]; readonly videoIds: ReadonlyMap<string, string> },
+): Promise<readonly string[]> {
+  const rows = accepted.map((decision) => toTaskRow(planned, decision, videoIds.get(decision.input.externalId)));
+  await tx.execute(sql`
+    insert into tasks (id, team_id, import_id, ordinal, index_id, video_id, system_name, external_id, file_name, name, name_given,
+                       description, metadata, incremental, source_url, source_version, expected_sha256, bytes_total, system_metadata,
+                       status, outcome, skip_reason, reason, waiting_for, fraction, stages, finished_at)
+    select id, ${planned.teamId}, ${planned.id}, ordinal, ${planned.indexId}, "videoId", ${planned.systemName}, "externalId",
+           "fileName", name, "nameGiven", description, metadata, ${planned.incremental}, "sourceUrl", "sourceVersion",
+           "expectedSha256", case when "skipReason" is null then "bytesTotal" else 0 end, "systemMetadata",
+           case when "skipReason" is null then 'PENDING' else 'SKIPPED' end,
+           case when "skipReason" is not null then 'SKIPPED' end, "skipReason", reason,
+           case when "skipReason" is null then 'WORKER' end,
+           case when "skipReason" is null then 0 else 1 end, stages,
+           case when "skipReason" is not null then now() end
+      from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as r(
+        id uuid, ordinal int, "videoId" uuid, "externalId" text, "fileName" text, name text, "nameGiven" boolean, description text,
+        metadata jsonb, "sourceUrl" text, "sourceVersion" text, "expectedSha256" text, "bytesTotal" bigint,
+        "systemMetadata" jsonb, "skipReason" text, reason text, stages jsonb)
+     order by ordinal`);
+  return rows.filter((row) => row.skipReason === null).map((row) => row.id);
+}

@@ -1,0 +1,257 @@
+import { and, eq, sql } from 'drizzle-orm';
+import type { Transaction } from '../db/client.ts';
+import { uuidv7 } from '../db/ids.ts';
+import type { StoredSystemMetadata } from '../db/tables/videos.ts';
+import { contentClaims, videos } from '../db/tables/videos.ts';
+import { transaction } from '../db/transaction.ts';
+import { deleteObjects, indexVideo } from '../jobs/definitions.ts';
+import { LeaseLostError } from '../jobs/errors.ts';
+import type { ClaimedJob } from '../jobs/job.ts';
+import { enqueue, finishJob } from '../jobs/queue.ts';
+import type { Services } from './deps.ts';
+import { completeTask, deleteTaskObjects, lockOpenTask, moveTask, skipTask, type TaskRow } from './end-task.ts';
+import { differs, hashUrl } from './known-content.ts';
+import { closeStages, endStage, STORED_FRACTION } from './stages.ts';
+
+type VideoRow = typeof videos.$inferSelect;
+
+/** A task whose bytes are stored, with what is known of them. */
+interface StoredTask extends TaskRow {
+  readonly importId: string;
+  readonly sha256: string;
+  readonly storageKey: string;
+  readonly systemMetadata: StoredSystemMetadata;
+}
+
+/** Bytes of a version that was replaced are served until the last URL that was handed out has expired. */
+const REPLACED_BYTES_SECONDS = 2 * 3600;
+
+/**
+ * Decides what becomes of a validated task, in the transaction that finishes its transfer job: QUEUED for its index
+ * job or for another task's same content, READY when only its description was new, or SKIPPED.
+ * @throws {LeaseLostError} when another worker has the job, or the task is not where this attempt left it
+ */
+export async function settleTask(services: Services, job: ClaimedJob, systemMetadata: StoredSystemMetadata): Promise<void> {
+  const task = await transaction(services.db, async (tx) => {
+    const locked = await lockOpenTask(tx, job.subjectId);
+    if (locked?.status !== 'VALIDATING') throw new LeaseLostError(job);
+    const stages = endStage(locked.stages, 'VALIDATION', { state: 'DONE', now: new Date() });
+    const stored = toStored({ ...locked, systemMetadata, stages });
+    await moveTask(tx, locked, { systemMetadata, stages });
+    await tx.execute(sql`delete from task_progress where task_id = ${locked.id}`);
+    await finishJob(tx, job);
+    await decide(tx, stored);
+    return locked;
+  });
+  services.changes.announce(task);
+  services.jobs.wake(indexVideo.kind);
+  services.jobs.wake(deleteObjects.kind);
+}
+
+function toStored(task: TaskRow): StoredTask {
+  const { importId, sha256, storageKey, systemMetadata } = task;
+  if (importId === null || sha256 === null || storageKey === null || systemMetadata === null) {
+    throw new Error(`task ${task.id} is not stored`);
+  }
+  return { ...task, importId, sha256, storageKey, systemMetadata };
+}
+
+/** Decides about a stored, locked task; whoever decides about the same pair, or the same content, at the same time waits here. */
+async function decide(tx: Transaction, task: StoredTask): Promise<void> {
+  const video = await lockVideo(tx, task);
+  if (!video) return await bringIn(tx, task);
+  if (video.versionImportId > task.importId) return await skipTask(tx, task, superseded(video.id));
+  if (video.sha256 === task.sha256) return await applyDescription(tx, task, video);
+  await replaceContent(tx, task, video);
+}
+
+/** The pair's video, locked; the lock on the pair's key comes first, so that two who would make the video take turns. */
+async function lockVideo(tx: Transaction, task: TaskRow): Promise<VideoRow | null> {
+  if (task.systemName !== null) {
+    await tx.execute(sql`
+      select from video_keys where index_id = ${task.indexId} and system_name = ${task.systemName} and external_id = ${task.externalId}
+         for update`);
+  }
+  const [video] = await tx.select().from(videos).where(eq(videos.id, task.videoId)).for('update');
+  return video ?? null;
+}
+
+const superseded = (videoId: string) => ({
+  skipReason: 'SUPERSEDED' as const,
+  videoId,
+  reason: 'An import that was started later has brought a newer version of this video.',
+});
+
+/**
+ * Ends a task at its beginning when the content that it would bring is known (from its given SHA-256, or because its
+ * URL still holds the version that came in before) and is the content of the pair's video: nothing needs to be copied.
+ * @returns whether it did
+ */
+export async function settleKnownContent(tx: Transaction, job: ClaimedJob, task: TaskRow): Promise<boolean> {
+  const sha256 = task.expectedSha256 ?? (await unchangedContent(tx, task));
+  if (sha256 === null || task.importId === null) return false;
+  const found = await tx.query.videos.findFirst({ where: { id: task.videoId, sha256 }, columns: { id: true } });
+  if (!found) return false;
+  await finishJob(tx, job);
+  const video = await lockVideo(tx, task);
+  if (video?.sha256 !== sha256) throw new LeaseLostError(job);
+  const known = { ...task, sha256, systemMetadata: video.systemMetadata, startedAt: new Date() };
+  await moveTask(tx, task, { attempts: task.attempts, startedAt: known.startedAt, sha256, systemMetadata: video.systemMetadata });
+  if (video.versionImportId > task.importId) await skipTask(tx, known, superseded(video.id));
+  else await applyDescription(tx, known, video);
+  return true;
+}
+
+async function unchangedContent(tx: Transaction, task: TaskRow): Promise<string | null> {
+  if (task.sourceUrl === null || task.sourceVersion === null) return null;
+  const source = await tx.query.sourceVersions.findFirst({
+    where: { indexId: task.indexId, source: hashUrl(task.sourceUrl), version: task.sourceVersion },
+  });
+  return source?.sha256 ?? null;
+}
+
+/** The content is the video's own: only what is said about it may be new. */
+async function applyDescription(tx: Transaction, task: TaskRow, video: VideoRow): Promise<void> {
+  await rememberSource(tx, task, video.id);
+  const given = { name: task.nameGiven ? task.name : null, description: task.description, metadata: task.metadata };
+  if (!differs(video, given)) {
+    return await skipTask(tx, task, {
+      skipReason: 'SAME_RECORD',
+      videoId: video.id,
+      reason: 'The same video is there already, and nothing about it has changed.',
+    });
+  }
+  await tx.update(videos).set({ ...described(task, video), versionImportId: task.importId ?? video.versionImportId, updatedAt: sql`now()` }).where(eq(videos.id, video.id));
+  await completeTask(tx, task, { outcome: 'UPDATED', storageKey: null, stages: closeStages(task.stages, 'SKIPPED', { now: new Date() }) });
+  await deleteTaskObjects(tx, task, null);
+}
+
+/** What is left out stays. */
+const described = (task: TaskRow, video: VideoRow) => ({
+  name: task.nameGiven ? task.name : video.name,
+  description: task.description ?? video.description,
+  metadata: task.metadata ?? video.metadata,
+});
+
+/** Puts other bytes in the place of the video's; the old ones go later. */
+async function replaceContent(tx: Transaction, task: StoredTask, video: VideoRow): Promise<void> {
+  await releaseContent(tx, video);
+  await tx
+    .insert(contentClaims)
+    .values({ indexId: task.indexId, sha256: task.sha256, videoId: video.id, taskId: task.id })
+    .onConflictDoNothing();
+  await tx
+    .update(videos)
+    .set({
+      ...described(task, video),
+      fileName: task.fileName,
+      sha256: task.sha256,
+      storageKey: task.storageKey,
+      systemMetadata: task.systemMetadata,
+      versionImportId: task.importId,
+      indexedAt: null,
+      updatedAt: sql`now()`,
+    })
+    .where(eq(videos.id, video.id));
+  await enqueue(tx, deleteObjects, {
+    subjectId: uuidv7(),
+    teamId: task.teamId,
+    payload: { prefix: parentOf(video.storageKey), keep: null },
+    runAt: new Date(Date.now() + REPLACED_BYTES_SECONDS * 1000),
+  });
+  await queueForIndex(tx, task);
+}
+
+const parentOf = (key: string) => key.slice(0, key.lastIndexOf('/'));
+
+/** The claim on a content goes with the last video that has it; another one that has it takes it over. */
+async function releaseContent(tx: Transaction, video: VideoRow): Promise<void> {
+  const claim = and(eq(contentClaims.indexId, video.indexId), eq(contentClaims.sha256, video.sha256), eq(contentClaims.videoId, video.id));
+  const heir = await tx.query.videos.findFirst({
+    where: { indexId: video.indexId, sha256: video.sha256, id: { ne: video.id } },
+    columns: { id: true },
+  });
+  if (heir) await tx.update(contentClaims).set({ videoId: heir.id }).where(claim);
+  else await tx.delete(contentClaims).where(claim);
+}
+
+/** The pair has no video yet: makes it, unless the index has the content already or is about to get it. */
+async function bringIn(tx: Transaction, task: StoredTask): Promise<void> {
+  const claim = await claimContent(tx, task);
+  if (task.incremental && claim.taskId !== task.id) {
+    if (claim.taskId === null) return await skipSameContent(tx, task, claim.videoId);
+    return await moveTask(tx, task, { status: 'QUEUED', waitingFor: 'SAME_CONTENT', fraction: STORED_FRACTION });
+  }
+  await tx.insert(videos).values({
+    id: task.videoId,
+    teamId: task.teamId,
+    indexId: task.indexId,
+    systemName: task.systemName,
+    externalId: task.externalId,
+    name: task.name,
+    description: task.description,
+    fileName: task.fileName,
+    metadata: task.metadata,
+    systemMetadata: task.systemMetadata,
+    sha256: task.sha256,
+    storageKey: task.storageKey,
+    versionImportId: task.importId,
+  });
+  await queueForIndex(tx, task);
+}
+
+/** Takes the claim on the task's content if nobody has it; whoever holds it is locked until the transaction ends. */
+async function claimContent(tx: Transaction, task: StoredTask): Promise<typeof contentClaims.$inferSelect> {
+  const { indexId, sha256, videoId } = task;
+  await tx.insert(contentClaims).values({ indexId, sha256, videoId, taskId: task.id }).onConflictDoNothing();
+  const [claim] = await tx
+    .select()
+    .from(contentClaims)
+    .where(and(eq(contentClaims.indexId, indexId), eq(contentClaims.sha256, sha256)))
+    .for('update');
+  if (!claim) throw new Error('the claim on a content went away while it was taken');
+  return claim;
+}
+
+async function skipSameContent(tx: Transaction, task: TaskRow, videoId: string): Promise<void> {
+  await rememberSource(tx, task, videoId);
+  await skipTask(tx, task, {
+    skipReason: 'SAME_CONTENT',
+    videoId,
+    reason: 'The index holds a video with the same content already.',
+  });
+}
+
+async function queueForIndex(tx: Transaction, task: StoredTask): Promise<void> {
+  await moveTask(tx, task, { status: 'QUEUED', waitingFor: 'WORKER', fraction: STORED_FRACTION });
+  await enqueue(tx, indexVideo, { subjectId: task.id, teamId: task.teamId, payload: {} });
+  await deleteTaskObjects(tx, task, parentOf(task.storageKey));
+}
+
+/** Keeps what the task's URL held: the same version again needs no transfer. */
+export async function rememberSource(tx: Transaction, task: TaskRow, videoId: string): Promise<void> {
+  if (task.sourceUrl === null || task.sourceVersion === null || task.sha256 === null) return;
+  await tx.execute(sql`
+    insert into source_versions (index_id, source, version, sha256, video_id)
+    values (${task.indexId}, ${hashUrl(task.sourceUrl)}, ${task.sourceVersion}, ${task.sha256}, ${videoId})
+    on conflict (index_id, source) do update set version = excluded.version, sha256 = excluded.sha256, video_id = excluded.video_id`);
+}
+
+/**
+ * Decides about one task that waited for the same content, after the one that held it has ended.
+ * @returns the task; WAITS when another unfinished task holds the content by now; null when it had been decided about
+ */
+export async function settleWaitingTask(services: Services, taskId: string): Promise<TaskRow | 'WAITS' | null> {
+  const settled = await transaction(services.db, async (tx) => {
+    const locked = await lockOpenTask(tx, taskId);
+    if (locked?.waitingFor !== 'SAME_CONTENT') return null;
+    await decide(tx, toStored(locked));
+    const after = await tx.query.tasks.findFirst({ where: { id: taskId }, columns: { waitingFor: true } });
+    return { task: locked, waits: after?.waitingFor === 'SAME_CONTENT' };
+  });
+  if (!settled) return null;
+  services.changes.announce(settled.task);
+  services.jobs.wake(indexVideo.kind);
+  services.jobs.wake(deleteObjects.kind);
+  return settled.waits ? 'WAITS' : settled.task;
+}

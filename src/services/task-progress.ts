@@ -1,0 +1,30 @@
+import { sql } from 'drizzle-orm';
+import { createBell, type ProgressDeps } from './import-progress.ts';
+
+/**
+ * One task: where it stands, each change, its end. Yields the task's row id whenever there is something new; the state is read when
+ * it is sent. Ends when the task has finished or is gone.
+ */
+export async function* taskProgress(
+  { db, hub }: ProgressDeps,
+  { taskId, importId, signal }: { readonly taskId: string; readonly importId: string; readonly signal: AbortSignal },
+): AsyncGenerator<string> {
+  const bell = createBell(signal);
+  const unsubscribe = hub.onImport(importId, bell.ring);
+  try {
+    for (let told: string | null = null; ; ) {
+      bell.clear();
+      const { rows } = await db.execute<{ version: string; finished: boolean }>(sql`
+        select t.version || ' ' || coalesce(p.claim, 0) || ' ' || coalesce(p.version, 0) as version, t.finished_at is not null as finished
+          from tasks t left join task_progress p on p.task_id = t.id where t.id = ${taskId}`);
+      const [row] = rows;
+      if (!row) return;
+      if (row.version !== told) yield taskId;
+      if (row.finished) return;
+      told = row.version;
+      await bell.wait();
+    }
+  } finally {
+    unsubscribe();
+  }
+}

@@ -1,0 +1,44 @@
+import { createHash } from 'node:crypto';
+import { sql } from 'drizzle-orm';
+import type { Database } from '../db/client.ts';
+
+/** Who asks: the key behind a request, and the teams that it reaches. */
+export interface Viewer {
+  readonly keyId: string;
+  readonly keyName: string;
+  readonly scopes: readonly string[];
+  readonly defaultTeamId: string;
+  readonly teamIds: readonly string[];
+}
+
+const KEY_FORMAT = /^slc_[A-Za-z0-9_-]{32,200}$/;
+
+/** What the database knows a key by: the SHA-256 of the whole, in hex. */
+export function hashApiKey(key: string): string {
+  return createHash('sha256').update(key).digest('hex');
+}
+
+/** The viewer behind an API key; null when there is no such key, or it is revoked or past its expiry. */
+export async function authenticate(db: Database, key: string): Promise<Viewer | null> {
+  if (!KEY_FORMAT.test(key)) return null;
+  const { rows } = await db.execute<{
+    id: string;
+    name: string;
+    scopes: string[];
+    default_team_id: string;
+    team_ids: string[];
+  }>(sql`
+    select k.id, k.name, k.scopes, k.default_team_id,
+           array(select t.team_id from api_key_teams t where t.api_key_id = k.id order by t.team_id) as team_ids
+      from api_keys k
+     where k.hash = ${hashApiKey(key)} and k.revoked_at is null and (k.expires_at is null or k.expires_at > now())`);
+  const [row] = rows;
+  if (!row) return null;
+  return {
+    keyId: row.id,
+    keyName: row.name,
+    scopes: row.scopes,
+    defaultTeamId: row.default_team_id,
+    teamIds: row.team_ids,
+  };
+}

@@ -1,0 +1,93 @@
+import type { Readable } from 'node:stream';
+
+/**
+ * Where bytes are kept. A key is a path of our own making (`teams/<team>/tasks/<task>/<claim>/original`), never a
+ * name that a user chose: segments of `A-Z a-z 0-9 . _ -`, parted by `/`. Every method throws StorageError for a key
+ * that is none, and StorageFullError where there is no room left.
+ */
+export interface Storage {
+  /**
+   * Opens a key for writing; nothing is at the key before `commit`. With `resume` the writer goes on behind what an
+   * earlier writer of the same key left (`bytes` tells how much), otherwise that is thrown away.
+   */
+  create(key: string, options?: CreateOptions): Promise<StorageWriter>;
+  /** Size in bytes and time of the commit; null if nothing was committed at this key. */
+  stat(key: string): Promise<StoredObject | null>;
+  /** The bytes of a key, or those of a range. Throws StorageError with reason NOT_FOUND. */
+  read(key: string, range?: ByteRange): Promise<Readable>;
+  /** How many bytes an unfinished write left at this key; null if there is none. */
+  statPartial(key: string): Promise<{ readonly size: number } | null>;
+  /** The bytes that an unfinished write left. Throws StorageError with reason NOT_FOUND. */
+  readPartial(key: string): Promise<Readable>;
+  /** Removes a key and everything below it, finished or not. Nothing there is no error. */
+  delete(prefix: string): Promise<void>;
+  /** The keys below a prefix, in no order; with `partials` also those that hold only an unfinished write. */
+  list(prefix: string, options?: { readonly partials?: boolean }): AsyncIterable<string>;
+  /**
+   * Calls `fn` with the path of a local file that holds the bytes of the key, and answers what it answers. The file
+   * is to be read only, and is there until `fn` is done. Throws StorageError with reason NOT_FOUND.
+   */
+  withLocalFile<T>(
+    key: string,
+    fn: (path: string) => Promise<T>,
+    options: { readonly signal: AbortSignal },
+  ): Promise<T>;
+  /** Writes and removes a small file. Throws StorageFullError or StorageError if that is not possible. */
+  checkWritable(): Promise<void>;
+}
+
+/** One write of one key. Its calls are made one after the other; it must be ended by commit, close or discard. */
+export interface StorageWriter {
+  /** How many bytes were taken so far, those of a resumed write included. */
+  readonly bytes: number;
+  /** Announces the size at the end, in bytes. Throws StorageFullError at once if that cannot fit. */
+  expect(totalBytes: number): Promise<void>;
+  /** Takes a chunk, waiting while the store is behind. The chunk must not be changed afterwards. */
+  write(chunk: Uint8Array): Promise<void>;
+  /** Throws away what was written and begins again at byte 0. */
+  reset(): Promise<void>;
+  /** Makes the bytes durable and lets them appear at the key, all at once. */
+  commit(): Promise<void>;
+  /** Ends the write and keeps its bytes for a later one with `resume`. Does nothing after an end. */
+  close(): Promise<void>;
+  /** Ends the write and removes its bytes. Does nothing after a commit. */
+  discard(): Promise<void>;
+}
+
+export interface CreateOptions {
+  readonly resume?: boolean;
+}
+
+export interface StoredObject {
+  /** In bytes. */
+  readonly size: number;
+  readonly modifiedAt: Date;
+}
+
+/** Positions of bytes, both inclusive, as in an HTTP Range. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+export type StorageErrorReason = 'NOT_FOUND' | 'INVALID_KEY' | 'FULL' | 'UNAVAILABLE';
+
+/** The store cannot do what was asked. */
+export class StorageError extends Error {
+  override readonly name: string = 'StorageError';
+  readonly reason: StorageErrorReason;
+
+  constructor(reason: StorageErrorReason, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.reason = reason;
+  }
+}
+
+/** There is no room left: the volume or its quota is full, or what is left is kept in reserve. */
+export class StorageFullError extends StorageError {
+  override readonly name: string = 'StorageFullError';
+
+  constructor(options?: ErrorOptions) {
+    super('FULL', 'The storage is full; free some space and the work goes on.', options);
+  }
+}

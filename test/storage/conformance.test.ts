@@ -1,0 +1,243 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Storage } from '../../src/storage/adapter.ts';
+import { createFileStorage } from '../../src/storage/file.ts';
+
+/** Every adapter has to pass all of this. */
+const adapters = [
+  {
+    name: 'file',
+    open: async () => {
+      const root = await mkdtemp(join(tmpdir(), 'sluice-storage-'));
+      return {
+        storage: createFileStorage({ root }),
+        close: () => rm(root, { recursive: true, force: true }),
+      };
+    },
+  },
+];
+
+describe.each(adapters)('a storage of kind $name', ({ open }) => {
+  let storage: Storage;
+  let close: () => Promise<void>;
+  let count = 0;
+  const signal = new AbortController().signal;
+  const newPrefix = () => `teams/t1/tasks/task-${++count}/1`;
+
+  beforeAll(async () => {
+    ({ storage, close } = await open());
+  });
+  afterAll(() => close());
+
+  async function put(key: string, ...chunks: Uint8Array[]): Promise<void> {
+    const writer = await storage.create(key);
+    for (const chunk of chunks) await writer.write(chunk);
+    await writer.commit();
+  }
+  const get = async (key: string) => buffer(await storage.read(key));
+  const listed = async (prefix: string, options?: { partials: boolean }) => {
+    const keys: string[] = [];
+    for await (const key of storage.list(prefix, options)) keys.push(key);
+    return keys.sort();
+  };
+
+  test('gives back the bytes that were committed, whatever the sizes of the chunks', async () => {
+    const sizes = [0, 1, 4095, 65_536, 1_048_575, 1_048_577, 3_000_001, 7];
+    const chunks = sizes.map((size) => randomBytes(size));
+    const key = `${newPrefix()}/original`;
+    const before = Date.now();
+    await put(key, ...chunks);
+    const expected = Buffer.concat(chunks);
+    expect((await get(key)).equals(expected)).toBe(true);
+    const stat = await storage.stat(key);
+    expect(stat?.size).toBe(expected.length);
+    expect(Math.abs((stat?.modifiedAt.getTime() ?? 0) - before)).toBeLessThan(60_000);
+  });
+
+  test('takes thousands of tiny chunks in order', async () => {
+    const key = `${newPrefix()}/original`;
+    const chunks = Array.from({ length: 5000 }, (_, index) => Buffer.from(`${index},`));
+    await put(key, ...chunks);
+    expect((await get(key)).equals(Buffer.concat(chunks))).toBe(true);
+  });
+
+  test('gives a range with both ends included', async () => {
+    const key = `${newPrefix()}/original`;
+    await put(key, Buffer.from('0123456789'));
+    expect((await buffer(await storage.read(key, { start: 2, end: 5 }))).toString()).toBe('2345');
+    expect((await buffer(await storage.read(key, { start: 9, end: 99 }))).toString()).toBe('9');
+  });
+
+  test('shows nothing at a key before the commit, and the old bytes until a new commit', async () => {
+    const key = `${newPrefix()}/original`;
+    const writer = await storage.create(key);
+    await writer.write(Buffer.from('first'));
+    expect(await storage.stat(key)).toBeNull();
+    await expect(storage.read(key)).rejects.toMatchObject({ name: 'StorageError', reason: 'NOT_FOUND' });
+    await writer.commit();
+    const second = await storage.create(key);
+    await second.write(Buffer.from('second'));
+    expect((await get(key)).toString()).toBe('first');
+    await second.commit();
+    expect((await get(key)).toString()).toBe('second');
+  });
+
+  test('takes an unfinished write up again where it was closed', async () => {
+    const key = `${newPrefix()}/original`;
+    const first = await storage.create(key);
+    await first.write(Buffer.from('abc'));
+    await first.close();
+    expect(await storage.statPartial(key)).toMatchObject({ size: 3 });
+    expect((await buffer(await storage.readPartial(key))).toString()).toBe('abc');
+    const second = await storage.create(key, { resume: true });
+    expect(second.bytes).toBe(3);
+    await second.write(Buffer.from('def'));
+    expect(second.bytes).toBe(6);
+    await second.commit();
+    expect((await get(key)).toString()).toBe('abcdef');
+    expect(await storage.statPartial(key)).toBeNull();
+  });
+
+  test('throws an unfinished write away unless it is resumed', async () => {
+    const key = `${newPrefix()}/original`;
+    const first = await storage.create(key);
+    await first.write(Buffer.from('abc'));
+    await first.close();
+    const second = await storage.create(key);
+    expect(second.bytes).toBe(0);
+    await second.write(Buffer.from('x'));
+    await second.commit();
+    expect((await get(key)).toString()).toBe('x');
+  });
+
+  test('begins again at byte 0 after a reset', async () => {
+    const key = `${newPrefix()}/original`;
+    const writer = await storage.create(key);
+    await writer.write(randomBytes(2_500_000));
+    await writer.reset();
+    expect(writer.bytes).toBe(0);
+    await writer.write(Buffer.from('new'));
+    await writer.commit();
+    expect((await get(key)).toString()).toBe('new');
+  });
+
+  test('leaves nothing of a write that is discarded', async () => {
+    const prefix = newPrefix();
+    const writer = await storage.create(`${prefix}/original`);
+    await writer.write(randomBytes(1_500_000));
+    await writer.discard();
+    await writer.close();
+    await writer.discard();
+    expect(await storage.statPartial(`${prefix}/original`)).toBeNull();
+    expect(await listed(prefix, { partials: true })).toEqual([]);
+    await expect(writer.write(Buffer.from('x'))).rejects.toThrow('has ended');
+  });
+
+  test('lists the keys below a prefix, and unfinished ones only when asked', async () => {
+    const prefix = newPrefix();
+    await put(`${prefix}/original`, Buffer.from('1'));
+    await put(`${prefix}/hls/video.m3u8`, Buffer.from('2'));
+    const open = await storage.create(`${prefix}/poster.jpg`);
+    await open.write(Buffer.from('3'));
+    await open.close();
+    const again = await storage.create(`${prefix}/original`);
+    await again.close();
+    await put(`${prefix}0/original`, Buffer.from('a neighbour'));
+    expect(await listed(prefix)).toEqual([`${prefix}/hls/video.m3u8`, `${prefix}/original`]);
+    expect(await listed(`${prefix}/`)).toEqual([`${prefix}/hls/video.m3u8`, `${prefix}/original`]);
+    expect(await listed(prefix, { partials: true })).toEqual([
+      `${prefix}/hls/video.m3u8`,
+      `${prefix}/original`,
+      `${prefix}/poster.jpg`,
+    ]);
+    expect(await listed(`${prefix}/original`)).toEqual([`${prefix}/original`]);
+    expect(await listed('teams/nobody')).toEqual([]);
+  });
+
+  test('deletes everything below a prefix and nothing beside it, as often as one likes', async () => {
+    const prefix = newPrefix();
+    await put(`${prefix}/original`, Buffer.from('1'));
+    await put(`${prefix}/hls/segment1.mp4`, Buffer.from('2'));
+    await put(`${prefix}0/original`, Buffer.from('a neighbour'));
+    const open = await storage.create(`${prefix}/poster.jpg`);
+    await open.close();
+    await storage.delete(prefix);
+    await storage.delete(prefix);
+    expect(await listed(prefix, { partials: true })).toEqual([]);
+    expect(await storage.stat(`${prefix}/original`)).toBeNull();
+    expect((await get(`${prefix}0/original`)).toString()).toBe('a neighbour');
+  });
+
+  test('deletes a single key, with what an unfinished write left there', async () => {
+    const key = `${newPrefix()}/original`;
+    const writer = await storage.create(key);
+    await writer.write(Buffer.from('x'));
+    await writer.close();
+    await storage.delete(key);
+    expect(await storage.statPartial(key)).toBeNull();
+  });
+
+  test('lends a local file with the bytes of a key', async () => {
+    const key = `${newPrefix()}/original`;
+    await put(key, Buffer.from('local'));
+    const text = await storage.withLocalFile(key, (path) => readFile(path, 'utf8'), { signal });
+    expect(text).toBe('local');
+    const missing = storage.withLocalFile(`${key}2`, async () => 'called', { signal });
+    await expect(missing).rejects.toMatchObject({ reason: 'NOT_FOUND' });
+    const aborted = storage.withLocalFile(key, async () => 'called', {
+      signal: AbortSignal.abort(new Error('stop')),
+    });
+    await expect(aborted).rejects.toThrow('stop');
+  });
+
+  test('writes many keys at once without mixing them up, while neighbours are deleted', async () => {
+    const prefix = newPrefix();
+    const files = Array.from({ length: 24 }, (_, index) => ({
+      key: `${prefix}/part${index}/original`,
+      data: randomBytes(300_000),
+    }));
+    await Promise.all(
+      files.map(async ({ key, data }, index) => {
+        await put(key, data);
+        if (index % 2 === 1) await storage.delete(key);
+      }),
+    );
+    for (const [index, { key, data }] of files.entries()) {
+      if (index % 2 === 1) expect(await storage.stat(key)).toBeNull();
+      else expect((await get(key)).equals(data)).toBe(true);
+    }
+  });
+
+  test.each([
+    '',
+    '/',
+    '..',
+    '../x',
+    'a/../b',
+    '/etc/passwd',
+    'a//b',
+    'a/.b',
+    'a\0b',
+    'ä',
+    'a b',
+    'x.part',
+    'a\\b',
+    'a\r\nb',
+  ])('refuses %j as a key everywhere', async (key) => {
+    const refusal = { name: 'StorageError', reason: 'INVALID_KEY' };
+    await expect(storage.create(key)).rejects.toMatchObject(refusal);
+    await expect(storage.stat(key)).rejects.toMatchObject(refusal);
+    await expect(storage.read(key)).rejects.toMatchObject(refusal);
+    await expect(storage.delete(key)).rejects.toMatchObject(refusal);
+    await expect(storage.withLocalFile(key, async () => 1, { signal })).rejects.toMatchObject(refusal);
+  });
+
+  test('knows that it can be written to', async () => {
+    await storage.checkWritable();
+    expect((await listed('')).every((key) => key.startsWith('teams/'))).toBe(true);
+  });
+});
