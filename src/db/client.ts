@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import { relations } from './relations.ts';
 
 /** The typed query builder over a pool of connections. */
-export type Database = NodePgDatabase<typeof relations>;
+export type Database = NodePgDatabase<typeof relations> & { readonly $client: pg.Pool };
 
 /** What a function handed to `transaction` works with. */
 export type Transaction = Parameters<Parameters<Database['transaction']>[0]>[0];

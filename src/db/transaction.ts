@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PgTransactionConfig } from 'drizzle-orm/pg-core';
+import { drizzle } from 'drizzle-orm/node-postgres';
 import type { Database, Transaction } from './client.ts';
+import { relations } from './relations.ts';
 import { sqlState } from './sql-state.ts';
 
 const DEADLOCK_DETECTED = '40P01';
@@ -35,5 +37,22 @@ export function transaction<T>(
   work: (tx: Transaction) => Promise<T>,
   config?: PgTransactionConfig,
 ): Promise<T> {
-  return withRetry(() => db.transaction(work, config));
+  return withRetry(() => runOnce(db, work, config));
+}
+
+/**
+ * On a connection of the pool's that is given back whatever happens: drizzle's own `transaction` on a pool keeps
+ * one for ever whose `begin` fails, as it does when the connection has just been lost.
+ */
+async function runOnce<T>(
+  db: Database,
+  work: (tx: Transaction) => Promise<T>,
+  config?: PgTransactionConfig,
+): Promise<T> {
+  const client = await db.$client.connect();
+  try {
+    return await drizzle({ client, relations }).transaction(work, config);
+  } finally {
+    client.release();
+  }
 }

@@ -140,7 +140,7 @@ function expectationOf({ refusedWith, twin }: EncodedClip): Expectation {
 }
 
 /**
- * Makes the demo's files. Each run has other pictures, so that a second demo on the same database brings new videos in.
+ * Makes the demo's files; another seed gives other pictures.
  * @throws as `makeClips` does.
  */
 export async function makeDemoClips(folder: string, seed: number, options: MakeClipsOptions): Promise<void> {

@@ -40,11 +40,17 @@ const IMPORT_DEADLINE_MS = 180_000;
  * @throws the signal's reason when it is aborted.
  */
 export async function runDemo(options: DemoOptions): Promise<boolean> {
-  const { out, origin, signal } = options;
-  const palette = createPalette(out.isTTY === true && out.hasColors?.() !== false);
-  const print = (lines: readonly string[]) => out.write(lines.map((line) => `${line}\n`).join(''));
-  await showMaking(out, origin, signal);
+  // Other pictures and another system each time: a second demo on the same database brings new videos in.
+  const seed = randomInt(1, 1_000_000);
+  await showMaking(seed, options);
+  return importDemoClips(`demo-${seed}`, options);
+}
 
+/** The part of `runDemo` after the clips are made: imports what the origin has, as the videos of a system. */
+export async function importDemoClips(systemName: string, options: DemoOptions): Promise<boolean> {
+  const { out, origin } = options;
+  const palette = paletteOf(out);
+  const print = (lines: readonly string[]) => out.write(lines.map((line) => `${line}\n`).join(''));
   const client = createDemoClient(options);
   const begun = performance.now();
   const videos = DEMO_CLIPS.map(({ fileName, about }) => ({
@@ -53,15 +59,16 @@ export async function runDemo(options: DemoOptions): Promise<boolean> {
     fileName,
     name: about,
   }));
-  const started = await client.startImport('demo', videos);
+  const started = await client.startImport(systemName, videos);
   print(['', ...reportAnswer(viewOfAnswer(started), performance.now() - begun, palette), '']);
-  const view = await watch(client, started.id, { out, palette, signal });
+  const view = await watch(client, started.id, { out, palette, signal: options.signal });
 
   const verdicts = judge(DEMO_CLIPS, videoStates(view, EXTERNAL_IDS));
   print(reportOutcomes(verdicts, palette));
   const seconds = ((performance.now() - begun) / 1000).toFixed(1);
   const finished = view.import?.finished === true;
-  if (finished) print([palette.dim(`The import took ${seconds} s and is ${view.import?.state}.`)]);
+  const fault = view.import?.error ? `: ${view.import.error.message}` : '.';
+  if (finished) print([palette.dim(`The import took ${seconds} s and is ${view.import?.state}${fault}`)]);
   else print([palette.red(`The import has not finished after ${seconds} s.`)]);
   if (options.graphiqlUrl !== undefined) {
     print(['', `GraphiQL: ${palette.cyan(options.graphiqlUrl)}`, `Key:      ${options.apiKey}`]);
@@ -69,12 +76,17 @@ export async function runDemo(options: DemoOptions): Promise<boolean> {
   return finished && verdicts.every((verdict) => verdict.asExpected);
 }
 
+/** Colours only where somebody sees them and has not asked for none (NO_COLOR, as Node reads it). */
+function paletteOf(out: Output): Palette {
+  return createPalette(out.isTTY === true && out.hasColors?.() !== false);
+}
+
 /** Makes the clips, and says how far that is. */
-async function showMaking(out: Output, origin: Origin, signal: AbortSignal): Promise<void> {
+async function showMaking(seed: number, { out, origin, signal }: DemoOptions): Promise<void> {
   const text = `Making ${DEMO_CLIPS.length} sample clips`;
   const begun = performance.now();
   out.write(`${text} …${out.isTTY === true ? '' : '\n'}`);
-  await makeDemoClips(origin.folder, randomInt(1, 1_000_000), {
+  await makeDemoClips(origin.folder, seed, {
     signal,
     onMade: (name) => {
       if (out.isTTY === true) out.write(`\r${text} … ${name}\u001b[K`);

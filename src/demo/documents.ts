@@ -12,8 +12,6 @@ const TASK = /* GraphQL */ `
 const IMPORT = /* GraphQL */ `
   fragment DemoImport on Import {
     id state finished
-    counts { found rejected ready skipped failed canceled }
-    progress { fraction bytesDone bytesTotal bytesPerSecond }
     error { code message }
   }
 `;
@@ -49,7 +47,6 @@ export const IMPORT_PROGRESS = /* GraphQL */ `
       import { ...DemoImport }
       changed { ...DemoTask }
       rejected { ...DemoFailedFile }
-      deletedTaskIds
     }
   }
   ${IMPORT} ${TASK} ${FAILED_FILE}
@@ -103,15 +100,6 @@ const importState = z.object({
   id: z.string(),
   state: z.string(),
   finished: z.boolean(),
-  counts: z.object({
-    found: z.number(),
-    rejected: z.number(),
-    ready: z.number(),
-    skipped: z.number(),
-    failed: z.number(),
-    canceled: z.number(),
-  }),
-  progress,
   error: reason.nullable(),
 });
 /** The import as a whole, as the demo asks for it. */
@@ -142,7 +130,6 @@ export const importProgressData = z.object({
     import: importState,
     changed: z.array(task),
     rejected: z.array(failedFile),
-    deletedTaskIds: z.array(z.string()),
   }),
 });
 /** One event of an import's progress. */

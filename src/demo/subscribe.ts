@@ -42,6 +42,8 @@ export async function* subscribeToImport(options: SubscribeOptions): AsyncGenera
   try {
     if (signal.aborted) return;
     for await (const result of results) {
+      // What had come before the abort is still in line.
+      if (signal.aborted) return;
       if (result.errors !== undefined) throw result.errors;
       yield importProgressData.parse(result.data).importProgress;
     }

@@ -30,11 +30,9 @@ export function viewOfAnswer(started: StartedImport): ImportView {
 export function applyEvent(view: ImportView, event: DemoEvent): ImportView {
   const begins = event.snapshot && !view.inSnapshot;
   const before = begins ? EMPTY_VIEW : view;
-  const tasks = new Map([...before.tasks, ...byId(event.changed)]);
-  for (const id of event.deletedTaskIds) tasks.delete(id);
   return {
     import: event.import,
-    tasks,
+    tasks: new Map([...before.tasks, ...byId(event.changed)]),
     rejected: new Map([...before.rejected, ...byId(event.rejected)]),
     inSnapshot: event.snapshot,
   };

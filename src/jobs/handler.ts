@@ -3,7 +3,7 @@ import type { Transaction } from '../db/client.ts';
 import type { JobDefinition } from './define.ts';
 import type { ClaimedJob, Job } from './job.ts';
 
-export type FailureKind = 'TRANSIENT' | 'PERMANENT' | 'CRASH' | 'UNEXPECTED';
+type FailureKind = 'TRANSIENT' | 'PERMANENT' | 'CRASH' | 'UNEXPECTED';
 
 /** Why a run of a job did not succeed. */
 export interface Failure {
@@ -30,7 +30,7 @@ export interface Wait {
   readonly until: Date;
 }
 
-export interface RunOptions {
+interface RunOptions {
   /** Aborted when the lease is lost (LeaseLostError) or the worker stops (WorkerStoppedError). */
   readonly signal: AbortSignal;
   readonly log: Logger;

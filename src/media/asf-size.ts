@@ -6,8 +6,8 @@ const MOST_OBJECTS = 64;
 const DATA_HEADER_BYTES = 50;
 
 /**
- * How many bytes are missing at the end of an ASF or WMV file by the size of its data object (Advanced Systems Format, 5.1); 0 if none, or if it was
- * broadcast, and nobody knew the size.
+ * How many bytes are missing at the end of an ASF or WMV file by the size of its data object (Advanced
+ * Systems Format, 5.1); 0 if none, or if it was broadcast, and nobody knew the size.
  */
 export async function missingAsfBytes(source: ByteSource): Promise<number> {
   let at = 0;

@@ -5,8 +5,8 @@ const HARMLESS_BYTES = 16;
 const MOST_CHUNKS = 64;
 
 /**
- * How many bytes are missing at the end of an AVI by the size of its `movi` list, and of the further `RIFF AVIX` parts of a large file; 0 if none, or
- * if the recorder broke off before it wrote a size.
+ * How many bytes are missing at the end of an AVI by the size of its `movi` list, and of the further `RIFF
+ * AVIX` parts of a large file; 0 if none, or if the recorder broke off before it wrote a size.
  */
 export async function missingAviBytes(source: ByteSource): Promise<number> {
   const riff = await readChunk(source, 0);
@@ -42,7 +42,10 @@ async function* chunksFrom(source: ByteSource, from: number): AsyncGenerator<Chu
   }
 }
 
-/** A chunk's header: four letters, 32 bits of size, and for RIFF and LIST four letters more; chunks begin at even places. */
+/**
+ * A chunk's header: four letters, 32 bits of size, and for RIFF and LIST four letters more; chunks begin at
+ * even places.
+ */
 async function readChunk(source: ByteSource, at: number): Promise<Chunk | null> {
   const header = await readFully(source, at, 12);
   if (header.length < 12) return null;

@@ -43,8 +43,9 @@ interface Block {
 }
 
 /**
- * A file elsewhere, read in blocks that are kept. A block that goes on where the latest one ended is twice as long, up to 1 MiB; a jump starts
- * small again: a header at the front, an index at the end and the first pictures take two to four requests.
+ * A file elsewhere, read in blocks that are kept. A block that goes on where the latest one ended is twice
+ * as long, up to 1 MiB; a jump starts small again: a header at the front, an index at the end and the first
+ * pictures take two to four requests.
  */
 export function createRemoteSource({ size, fetch }: RemoteSourceOptions): ByteSource {
   const blocks: Block[] = [];

@@ -27,7 +27,9 @@ export interface Call {
   fetch(offset: number, length: number): Promise<Uint8Array | null>;
 }
 
-/** `onGivenUp`: called once when the call fails for a reason of its own, while its child may still be at it. */
+/**
+ * `onGivenUp`: called once when the call fails for a reason of its own, while its child may still be at it.
+ */
 export function createCall(request: CallRequest, onGivenUp: (call: Call) => void): Call {
   const abort = new AbortController();
   let settled = false;

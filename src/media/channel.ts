@@ -1,8 +1,9 @@
 import type { Duplex } from 'node:stream';
 
 /**
- * Messages between the pool and a child over one socket: JSON, or bytes. Node's own channel of `fork` is not used, because a child that was taken
- * over by a hostile file could make its parent throw, or keep everything that it sends, by ill-formed messages there.
+ * Messages between the pool and a child over one socket: JSON, or bytes. Node's own channel of `fork` is not
+ * used, because a child that was taken over by a hostile file could make its parent throw, or keep
+ * everything that it sends, by ill-formed messages there.
  */
 export interface Channel {
   sendJson(message: object): void;
@@ -33,44 +34,19 @@ const BYTES_KIND = 1;
 
 export function createChannel(options: ChannelOptions): Channel {
   const { socket } = options;
-  let parts: Buffer[] = [];
-  let length = 0;
   let ended = false;
-
-  function take(wanted: number): Buffer {
-    const all = parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts);
-    parts = [all.subarray(wanted)];
-    length -= wanted;
-    return all.subarray(0, wanted);
-  }
-
-  function violate(problem: string): void {
+  const violate = (problem: string) => {
     ended = true;
-    parts = [];
     options.onViolation(problem);
-  }
+  };
+  const next = createMessageReader(options.maxBytes, violate);
 
-  let header: { length: number; kind: number } | undefined;
-  function readMessages(): void {
-    while (!ended) {
-      if (!header) {
-        if (length < HEADER_LENGTH) return;
-        const bytes = take(HEADER_LENGTH);
-        header = { length: bytes.readUInt32BE(0), kind: bytes.readUInt8(4) };
-        if (header.length > options.maxBytes) {
-          violate(`a message of ${header.length} bytes`);
-          return;
-        }
-      }
-      if (length < header.length) return;
-      const { kind } = header;
-      const body = take(header.length);
-      header = undefined;
-      deliver(kind, body);
-    }
-  }
+  socket.on('data', (chunk: Buffer) => {
+    if (ended) return;
+    for (let message = next(chunk); message && !ended; message = next()) deliver(message);
+  });
 
-  function deliver(kind: number, body: Buffer): void {
+  function deliver({ kind, body }: Message): void {
     if (kind === BYTES_KIND && options.onBytes) {
       options.onBytes(body);
       return;
@@ -89,13 +65,6 @@ export function createChannel(options: ChannelOptions): Channel {
     options.onJson(message);
   }
 
-  socket.on('data', (chunk: Buffer) => {
-    if (ended) return;
-    parts.push(chunk);
-    length += chunk.length;
-    if (length >= (header?.length ?? HEADER_LENGTH)) readMessages();
-  });
-
   function send(kind: number, body: Uint8Array): void {
     if (!socket.writable) return;
     const head = Buffer.alloc(HEADER_LENGTH);
@@ -108,5 +77,51 @@ export function createChannel(options: ChannelOptions): Channel {
   return {
     sendJson: (message) => send(JSON_KIND, Buffer.from(JSON.stringify(message))),
     sendBytes: (bytes) => send(BYTES_KIND, bytes),
+  };
+}
+
+interface Message {
+  readonly kind: number;
+  readonly body: Buffer;
+}
+
+/**
+ * Cuts what arrives into messages: called with each chunk, and then without until there is no whole message
+ * left.
+ */
+function createMessageReader(
+  maxBytes: number,
+  violate: (problem: string) => void,
+): (chunk?: Buffer) => Message | null {
+  let parts: Buffer[] = [];
+  let length = 0;
+  let header: { length: number; kind: number } | undefined;
+
+  function take(wanted: number): Buffer {
+    // Joined only when enough has come: a block of a megabyte arrives in sixteen pieces or more.
+    const all = parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts);
+    parts = [all.subarray(wanted)];
+    length -= wanted;
+    return all.subarray(0, wanted);
+  }
+
+  return (chunk) => {
+    if (chunk) {
+      parts.push(chunk);
+      length += chunk.length;
+    }
+    if (!header) {
+      if (length < HEADER_LENGTH) return null;
+      const bytes = take(HEADER_LENGTH);
+      header = { length: bytes.readUInt32BE(0), kind: bytes.readUInt8(4) };
+    }
+    if (header.length > maxBytes) {
+      violate(`a message of ${header.length} bytes`);
+      return null;
+    }
+    if (length < header.length) return null;
+    const message = { kind: header.kind, body: take(header.length) };
+    header = undefined;
+    return message;
   };
 }

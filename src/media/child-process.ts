@@ -37,137 +37,143 @@ const STOP_GRACE_MS = 1000;
 /** Node's own heap, far below the limit for all: what media needs lies outside of it. */
 const NODE_FLAGS = ['--max-old-space-size=96', '--no-warnings'];
 
-/** Starts a child: no environment, no folder of ours, no terminal, lowest of priorities, one socket. */
+interface Running {
+  readonly child: ChildProcess;
+  readonly options: MediaChildOptions;
+  current: Call | undefined;
+  calls: number;
+  /** Whether it has ever spoken: one that dies before that died of its own, and not of a file. */
+  ready: boolean;
+  dying: boolean;
+  gone: boolean;
+  killedFor: MediaProcessFailure | undefined;
+}
+
+/** Starts a child: no environment, no folder of ours, no terminal, low priority, one socket. */
 export function startMediaChild(options: MediaChildOptions): MediaChild {
-  const { log } = options;
-  const command = [...options.sandbox, process.execPath, ...NODE_FLAGS, options.path, CHILD_ARGUMENT];
-  const child = spawn(command[0] ?? '', command.slice(1), {
+  const child = spawnChild(options);
+  const state = {
+    current: undefined,
+    calls: 0,
+    ready: false,
+    dying: false,
+    gone: false,
+    killedFor: undefined,
+  };
+  const running: Running = { child, options, ...state };
+  const channel = connect(running);
+  const watch = setInterval(() => void look(running), WATCH_MS);
+  logOutput(child.stderr, options.log, child.pid);
+  const exited = whenGone(running).then(() => clearInterval(watch));
+  return {
+    pid: child.pid,
+    calls: () => running.calls,
+    isFree: () => !running.gone && !running.dying && running.current === undefined,
+    start(call) {
+      running.current = call;
+      running.calls++;
+      channel.sendJson(call.request.order);
+    },
+    stopCall(call) {
+      if (running.current !== call) return;
+      channel.sendJson({ type: 'stop' });
+      setTimeout(() => running.current === call && kill(running), STOP_GRACE_MS).unref();
+    },
+    kill: () => kill(running),
+    exited,
+  };
+}
+
+function spawnChild({ sandbox, path }: MediaChildOptions): ChildProcess {
+  const command = [...sandbox, process.execPath, ...NODE_FLAGS, path, CHILD_ARGUMENT];
+  return spawn(command[0] ?? '', command.slice(1), {
     env: {},
     cwd: '/',
     // A group of its own: what a terminal or a supervisor sends to ours does not reach it.
     detached: true,
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
   });
-  const state: ChildState = {
-    current: undefined,
-    calls: 0,
-    ready: false,
-    gone: false,
-    killedFor: undefined,
-    dying: false,
+}
+
+function kill(running: Running, reason?: MediaProcessFailure): void {
+  running.killedFor ??= reason;
+  running.dying = true;
+  running.child.kill('SIGKILL');
+}
+
+/** Listens to the child. What it says is believed only as far as it makes sense. */
+function connect(running: Running): Channel {
+  const { child, options } = running;
+  const condemn = (problem: string) => {
+    options.log.warn({ pid: child.pid, problem }, 'media child: killed, it sent what it must not');
+    kill(running, 'CRASHED');
   };
-  const watch = setInterval(() => void look(child, state, options), WATCH_MS);
-  watch.unref();
-  const kill = (reason?: MediaProcessFailure) => {
-    state.killedFor ??= reason;
-    state.dying = true;
-    child.kill('SIGKILL');
-  };
-  // stdio was asked for above: number 3 is a socket, both ways.
+  // Number 3 of its stdio is a socket, both ways, as it was asked for.
   const socket = child.stdio[3] as Duplex;
-  socket.on('error', (error) => log.debug({ err: error, pid: child.pid }, 'media child: channel'));
-  const channel: Channel = createChannel({
+  socket.on('error', (error) => options.log.debug({ err: error, pid: child.pid }, 'media child: channel'));
+  const channel = createChannel({
     socket,
     maxBytes: LONGEST_REPORT,
-    onJson: (message) => onMessage(message),
-    onViolation: (problem) => {
-      log.warn({ pid: child.pid, problem }, 'media child: killed, it sent what it must not');
-      kill('CRASHED');
+    onJson: (message) => {
+      const parsed = reportSchema.safeParse(message);
+      if (!parsed.success) condemn(parsed.error.message);
+      else void onReport(parsed.data);
     },
+    onViolation: condemn,
   });
 
-  function onMessage(message: unknown): void {
-    const parsed = reportSchema.safeParse(message);
-    if (!parsed.success) {
-      log.warn(
-        { pid: child.pid, problem: parsed.error.message },
-        'media child: killed, it sent what it must not',
-      );
-      kill('CRASHED');
-      return;
-    }
-    void onReport(parsed.data);
-  }
-
   async function onReport(report: Report): Promise<void> {
-    const call = state.current;
+    const call = running.current;
     if (report.type === 'ready') {
-      state.ready = true;
+      running.ready = true;
     } else if (!call) {
-      kill('CRASHED');
+      condemn(`${report.type} without a call`);
     } else if (report.type === 'fetch') {
       const block = await call.fetch(report.offset, report.length);
-      if (block) channel.sendBytes(block);
+      if (block && running.current === call) channel.sendBytes(block);
     } else {
-      state.current = undefined;
+      running.current = undefined;
       settleByReport(call, report);
       options.onFree();
     }
   }
+  return channel;
+}
 
-  logOutput(child.stderr, log, child.pid);
-  const exited = new Promise<void>((resolve) => {
+function whenGone(running: Running): Promise<void> {
+  const { child, options } = running;
+  return new Promise((resolve) => {
     const onEnd = (detail: object) => {
-      if (state.gone) return;
-      state.gone = true;
-      clearInterval(watch);
-      log.debug({ pid: child.pid, ...detail, reason: state.killedFor }, 'media child: ended');
-      state.current?.fail(deathError(state));
-      state.current = undefined;
-      socket.destroy();
+      if (running.gone) return;
+      running.gone = true;
+      options.log.debug({ pid: child.pid, ...detail, reason: running.killedFor }, 'media child: ended');
+      running.current?.fail(deathError(running));
+      running.current = undefined;
+      child.stdio[3]?.destroy();
       options.onExit();
       resolve();
     };
     child.once('exit', (code, signal) => onEnd({ code, signal }));
     child.once('error', (error) => onEnd({ err: error }));
   });
-
-  return {
-    pid: child.pid,
-    calls: () => state.calls,
-    isFree: () => !state.gone && !state.dying && state.current === undefined,
-    start(call) {
-      state.current = call;
-      state.calls++;
-      channel.sendJson(call.request.order);
-    },
-    stopCall(call) {
-      if (state.current !== call) return;
-      channel.sendJson({ type: 'stop' });
-      setTimeout(() => state.current === call && kill(), STOP_GRACE_MS).unref();
-    },
-    kill: () => kill(),
-    exited,
-  };
-}
-
-interface ChildState {
-  current: Call | undefined;
-  calls: number;
-  /** Whether it has ever spoken: one that dies before that died of its own, and not of a file. */
-  ready: boolean;
-  gone: boolean;
-  killedFor: MediaProcessFailure | undefined;
-  dying: boolean;
 }
 
 /** One look at a working child: kills it when it holds too much memory or takes too long. */
-async function look(child: ChildProcess, state: ChildState, options: MediaChildOptions): Promise<void> {
-  const call = state.current;
+async function look(running: Running): Promise<void> {
+  const { child, options, current: call } = running;
   if (!call || child.pid === undefined) return;
   if (!call.isWaiting()) call.workedMs += WATCH_MS;
   const late = call.workedMs > options.deadlineMs;
   const full = (await residentMemory(child.pid)) > options.memoryBytes;
-  if ((!late && !full) || state.current !== call || state.dying) return;
-  state.killedFor = full ? 'OUT_OF_MEMORY' : 'TIMEOUT';
-  options.log.warn({ pid: child.pid, reason: state.killedFor }, 'media child: killed');
-  state.dying = true;
-  child.kill('SIGKILL');
+  if ((!late && !full) || running.current !== call || running.dying) return;
+  const reason = full ? 'OUT_OF_MEMORY' : 'TIMEOUT';
+  options.log.warn({ pid: child.pid, reason }, 'media child: killed');
+  kill(running, reason);
 }
 
-function deathError(state: ChildState): Error {
-  if (!state.ready && !state.killedFor) return new Error('A media process could not be started.');
-  const reason = state.killedFor ?? 'CRASHED';
+function deathError(running: Running): Error {
+  if (!running.ready && !running.killedFor) return new Error('A media process could not be started.');
+  const reason = running.killedFor ?? 'CRASHED';
   const how = { CRASHED: 'crashed', TIMEOUT: 'took too long', OUT_OF_MEMORY: 'needed too much memory' }[
     reason
   ];

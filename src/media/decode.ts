@@ -25,9 +25,10 @@ const MOST_PACKETS = 120;
 const MOST_PACKETS_OF_STREAM = 1200;
 
 /**
- * The first picture that decodes without any error. FFmpeg conceals errors and hands out a picture all the same, so its flags decide; of an
- * encrypted file, the packets' own word.
- * Throws MediaRejectedError: the codec is not accepted, the packets are encrypted, or no picture decodes cleanly.
+ * The first picture that decodes without any error. FFmpeg conceals errors and hands out a picture all the
+ * same, so its flags decide; of an encrypted file, the packets' own word.
+ * Throws MediaRejectedError: the codec is not accepted, the packets are encrypted, or no picture decodes
+ * cleanly.
  */
 export async function decodeCleanPicture(video: OpenVideo, packets: PacketReader): Promise<DecodedPicture> {
   const decoder = await openDecoder(video.stream);

@@ -32,7 +32,8 @@ const STILL_IMAGE_BRANDS = new Set(['heic', 'heix', 'mif1', 'avif']);
 
 /**
  * Opens a file with FFmpeg through `source`, never by its name, hands it to `use`, and closes it.
- * Throws MediaRejectedError, or whatever `source` threw: a verdict reached on bytes that could not be read is none.
+ * Throws MediaRejectedError, or whatever `source` threw: a verdict reached on bytes that could not be read
+ * is none.
  */
 export async function withOpenVideo<T>(
   source: ByteSource,

@@ -9,12 +9,17 @@ import { missingMp4Bytes } from './mp4-boxes.ts';
 import { frameRateOf, type PacketReader, unitOf } from './packets.ts';
 
 const LONGEST_SECONDS = 7 * 86_400;
-/** How far before its end a file is looked at: less than the distance of two key pictures, which seeking adds by itself. */
+/**
+ * How far before its end a file is looked at: less than the distance of two key pictures, which seeking adds
+ * by itself.
+ */
 const TAIL_SECONDS = 1;
 
 /** What a container's header is good for. */
 interface Habits {
-  /** The header, or what FFmpeg makes of the first and last packets, tells the video stream's own duration. */
+  /**
+   * The header, or what FFmpeg makes of the first and last packets, tells the video stream's own duration.
+   */
   readonly tellsVideoDuration: boolean;
   /** The header tells how long the whole is: a file that ends much earlier has lost its end. */
   readonly promisesEnd: boolean;
@@ -43,8 +48,9 @@ const MISSING_BYTES: Readonly<Record<string, (source: ByteSource) => Promise<num
 };
 
 /**
- * Throws MediaRejectedError if the file is shorter than its own structure says: the box of an MP4, the segment of a Matroska file, the list of an AVI
- * or the data object of a WMV reaches past the end. Cheap, and also possible for a remote file.
+ * Throws MediaRejectedError if the file is shorter than its own structure says: the box of an MP4, the
+ * segment of a Matroska file, the list of an AVI or the data object of a WMV reaches past the end. Cheap,
+ * and also possible for a remote file.
  */
 export async function assertWhole({ demuxer, source }: OpenVideo): Promise<void> {
   const missing = (await MISSING_BYTES[familyOf(demuxer)]?.(source)) ?? 0;
@@ -57,9 +63,9 @@ function familyOf(demuxer: string): string {
 }
 
 /**
- * Seconds from the video stream's first timestamp to the end of its last frame. Taken from the header where that tells it; measured at the end
- * of the file, or along the whole of it, where it does not. A local file's end is looked at in any case, and if it lies well before the
- * promised one the file is cut short.
+ * Seconds from the video stream's first timestamp to the end of its last frame. Taken from the header where
+ * that tells it; measured at the end of the file, or along the whole of it, where it does not. A local
+ * file's end is looked at in any case, and if it lies well before the promised one the file is cut short.
  * Call it after the first packets were read with `packets`. Throws MediaRejectedError.
  */
 export async function measureDuration(video: OpenVideo, packets: PacketReader): Promise<number> {

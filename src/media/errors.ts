@@ -30,7 +30,10 @@ export class MediaUndecidedError extends Error {
   override readonly name = 'MediaUndecidedError';
 }
 
-/** The verdict on a container that is accepted and cannot be read or decoded. `what` goes on after "Cannot read video file: ". */
+/**
+ * The verdict on a container that is accepted and cannot be read or decoded. `what` goes on after "Cannot
+ * read video file: ".
+ */
 export function broken(what: string): MediaRejectedError {
   return new MediaRejectedError(
     'VIDEO_FILE_BROKEN',
@@ -38,7 +41,10 @@ export function broken(what: string): MediaRejectedError {
   );
 }
 
-/** The verdict on what is no video, or none of an accepted kind. `what` goes on after "Unsupported media type: ". */
+/**
+ * The verdict on what is no video, or none of an accepted kind. `what` goes on after "Unsupported media
+ * type: ".
+ */
 export function unsupported(what: string): MediaRejectedError {
   return new MediaRejectedError(
     'UNSUPPORTED_MEDIA_TYPE',

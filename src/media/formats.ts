@@ -49,7 +49,10 @@ const BY_DEMUXER: Readonly<Record<string, ContainerName>> = {
   mxf: 'mxf',
 };
 
-/** The container in its usual words, by the demuxer that FFmpeg chose and the file's first bytes (64 or more). */
+/**
+ * The container in its usual words, by the demuxer that FFmpeg chose and the file's first bytes (64 or
+ * more).
+ */
 export function containerOf(demuxer: string, head: Uint8Array): Container {
   const name = nameOf(demuxer, head);
   return { name, mimeType: CONTAINERS[name] };
@@ -81,7 +84,10 @@ const MP4_FIRST_BOXES = new Set([
   'sidx',
 ]);
 
-/** Whether the first bytes are those of a container that is accepted: what cannot be read then is broken, and not something else. */
+/**
+ * Whether the first bytes are those of a container that is accepted: what cannot be read then is broken, and
+ * not something else.
+ */
 export function looksLikeVideo(head: Uint8Array): boolean {
   const text = latin1(head);
   return (

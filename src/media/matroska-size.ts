@@ -5,8 +5,8 @@ const EBML_ID = 0x1a45dfa3;
 const VOID_ID = 0xec;
 
 /**
- * How many bytes are missing at the end of a Matroska or WebM file by the size of its segment (RFC 9559, 5.1); 0 if none, or if the size is
- * unknown, as in a live recording.
+ * How many bytes are missing at the end of a Matroska or WebM file by the size of its segment (RFC 9559,
+ * 5.1); 0 if none, or if the size is unknown, as in a live recording.
  */
 export async function missingMatroskaBytes(source: ByteSource): Promise<number> {
   let at = 0;
@@ -29,7 +29,10 @@ interface Vint {
   readonly unknown: boolean;
 }
 
-/** A variable-size integer (RFC 8794, 4): the leading zeros tell its length; ids keep the length marker, sizes do not. */
+/**
+ * A variable-size integer (RFC 8794, 4): the leading zeros tell its length; ids keep the length marker,
+ * sizes do not.
+ */
 function readVint(bytes: Uint8Array, at: number, masked: boolean): Vint | undefined {
   const first = bytes[at];
   if (!first) return undefined;

@@ -13,7 +13,9 @@ const text = (longest: number) =>
     .transform((value) => value.replaceAll('\0', ''));
 const side = z.int().min(1).max(16_384);
 
-/** What a child may claim of a file; anything else is the word of a child that is no longer its own master. */
+/**
+ * What a child may claim of a file; anything else is the word of a child that is no longer its own master.
+ */
 const factsSchema = z.strictObject({
   size: z.int().nonnegative(),
   duration: z
@@ -33,8 +35,9 @@ const factsSchema = z.strictObject({
 });
 
 /**
- * What a child sends: `ready` once, `fetch` while it reads a remote file, and one of the others at the end of each call: the facts, a verdict about the
- * file, the system's reason why a local file cannot be read, or `stopped` when it was told to stop.
+ * What a child sends: `ready` once, `fetch` while it reads a remote file, and one of the others at the end
+ * of each call: the facts, a verdict about the file, the system's reason why a local file cannot be read, or
+ * `stopped` when it was told to stop.
  */
 export const reportSchema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('ready') }),

@@ -11,7 +11,8 @@ export interface Mp4Box {
 const MOST_BOXES = 100_000;
 
 /**
- * The boxes between two offsets, one after the other (ISO/IEC 14496-12, 4.2). Ends quietly where there is no box.
+ * The boxes between two offsets, one after the other (ISO/IEC 14496-12, 4.2). Ends quietly where there is no
+ * box.
  * A size of 0 means: to the end.
  */
 export async function* boxesOf(source: ByteSource, from: number, to: number): AsyncGenerator<Mp4Box> {
@@ -34,8 +35,9 @@ export async function* boxesOf(source: ByteSource, from: number, to: number): As
 const MEDIA_BOXES = new Set(['mdat', 'moof', 'moov']);
 
 /**
- * How many bytes are missing at the end of an MP4 or MOV by what its boxes claim; 0 if none. Only boxes that hold media count: a mangled trailer
- * harms nobody. A remote fragmented file is looked at up to its first fragment, for each further one would cost a request.
+ * How many bytes are missing at the end of an MP4 or MOV by what its boxes claim; 0 if none. Only boxes that
+ * hold media count: a mangled trailer harms nobody. A remote fragmented file is looked at up to its first
+ * fragment, for each further one would cost a request.
  */
 export async function missingMp4Bytes(source: ByteSource): Promise<number> {
   for await (const box of boxesOf(source, 0, source.size)) {
@@ -45,7 +47,10 @@ export async function missingMp4Bytes(source: ByteSource): Promise<number> {
   return 0;
 }
 
-/** Whether a track's samples are encrypted: sample entry 'encv' (ISO/IEC 14496-12, 8.12). FFmpeg shows the original format instead. */
+/**
+ * Whether a track's samples are encrypted: sample entry 'encv' (ISO/IEC 14496-12, 8.12). FFmpeg shows the
+ * original format instead.
+ */
 export async function hasProtectedVideo(source: ByteSource): Promise<boolean> {
   for await (const moov of boxesOf(source, 0, source.size)) {
     if (moov.type === 'moof' && source.remote) return false;

@@ -15,7 +15,10 @@ export interface PacketTimes {
 }
 
 export interface PacketReader {
-  /** The next packet of the video stream, valid until the next call; null at the end, or where the file cannot be read on. */
+  /**
+   * The next packet of the video stream, valid until the next call; null at the end, or where the file
+   * cannot be read on.
+   */
   next(): Promise<Packet | null>;
   times(): PacketTimes;
   free(): void;

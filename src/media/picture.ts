@@ -18,9 +18,9 @@ export function isDecodable({ width, height }: Size): boolean {
 }
 
 /**
- * Degrees clockwise by which a picture is turned when shown: 0, 90, 180 or 270, the nearest.
- * `matrix`: FFmpeg's display matrix, nine 32-bit numbers in the machine's byte order, the first two rows 16.16 fixed point
- * (libavutil/display.h); null for none.
+ * Degrees clockwise by which a picture is turned when shown: 0, 90, 180 or 270, the nearest. `matrix`:
+ * FFmpeg's display matrix, nine 32-bit numbers in the machine's byte order, the first two rows 16.16 fixed
+ * point (libavutil/display.h); null for none.
  */
 export function rotationOf(matrix: Buffer | null): number {
   if (!matrix || matrix.length < 36) return 0;
@@ -38,7 +38,10 @@ function littleEndian(): boolean {
   return new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 }
 
-/** The picture as it is shown: pixels made square by widening, then turned. `pixelAspect`: width to height of one pixel. */
+/**
+ * The picture as it is shown: pixels made square by widening, then turned. `pixelAspect`: width to height of
+ * one pixel.
+ */
 export function shownSize(coded: Size, pixelAspect: number, rotation: number): Size {
   const plausible = Number.isFinite(pixelAspect) && pixelAspect >= 0.05 && pixelAspect <= 20;
   const width = Math.max(1, Math.round(coded.width * (plausible ? pixelAspect : 1)));

@@ -22,11 +22,11 @@ export interface MediaPoolOptions {
   readonly childPath?: string;
 }
 
-export interface ProbeOptions {
+interface ProbeOptions {
   readonly signal: AbortSignal;
 }
 
-export interface RemoteProbeOptions extends ProbeOptions {
+interface RemoteProbeOptions extends ProbeOptions {
   /** How many bytes of the file may be read to judge it; 8 MiB. */
   readonly maxBytes?: number;
 }
@@ -34,7 +34,8 @@ export interface RemoteProbeOptions extends ProbeOptions {
 export interface MediaPool {
   /**
    * The facts of a local file.
-   * Throws MediaRejectedError (a verdict about the file), MediaProcessError (its child died), or the signal's reason.
+   * Throws MediaRejectedError (a verdict about the file), MediaProcessError (its child died), or the
+   * signal's reason.
    */
   probeFile(path: string, options: ProbeOptions): Promise<MediaFacts>;
   /**

@@ -61,7 +61,10 @@ function rotationIn({ stream }: OpenVideo, picture: DecodedPicture): number {
   return rotationOf(stream.codecpar.getCodedSideData(AV_PKT_DATA_DISPLAYMATRIX) ?? picture.displayMatrix);
 }
 
-/** The container's word on the shape of pixels goes before the codec's, as in FFmpeg's av_guess_sample_aspect_ratio. */
+/**
+ * The container's word on the shape of pixels goes before the codec's, as in FFmpeg's
+ * av_guess_sample_aspect_ratio.
+ */
 function pixelAspectIn({ stream }: OpenVideo, picture: DecodedPicture): number {
   const { num, den } = stream.sampleAspectRatio;
   if (num > 0 && den > 0) return num / den;

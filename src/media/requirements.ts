@@ -15,7 +15,7 @@ export interface Requirements {
   readonly maxSize: number;
 }
 
-export type RequirementCode =
+type RequirementCode =
   | 'VIDEO_RESOLUTION_TOO_LOW'
   | 'VIDEO_RESOLUTION_TOO_HIGH'
   | 'VIDEO_RESOLUTION_INVALID_ASPECT_RATIO'
@@ -23,7 +23,10 @@ export type RequirementCode =
   | 'VIDEO_DURATION_TOO_LONG'
   | 'VIDEO_FILESIZE_TOO_LARGE';
 
-/** A rule that a video misses: the sentence for a person and its two figures, such as 320x240, 2.7:1, 3.2 s, 2147483649 bytes. */
+/**
+ * A rule that a video misses: the sentence for a person and its two figures, such as 320x240, 2.7:1, 3.2 s,
+ * 2147483649 bytes.
+ */
 export interface RequirementViolation {
   readonly code: RequirementCode;
   readonly message: string;
@@ -32,8 +35,8 @@ export interface RequirementViolation {
 }
 
 /**
- * The first rule that a video misses, in the order size, resolution, aspect ratio, duration; null when it meets all.
- * The picture is judged turned so that its long side is the width.
+ * The first rule that a video misses, in the order size, resolution, aspect ratio, duration; null when it
+ * meets all. The picture is judged turned so that its long side is the width.
  */
 export function checkRequirements(facts: MediaFacts, rules: Requirements): RequirementViolation | null {
   return (
@@ -105,7 +108,10 @@ function checkDuration(duration: number, rules: Requirements): RequirementViolat
   };
 }
 
-/** `value` with as few decimals as tell it apart from `bound`, at least `decimals`: 3.9996 beside 4 must not read 4. */
+/**
+ * `value` with as few decimals as tell it apart from `bound`, at least `decimals`: 3.9996 beside 4 must not
+ * read 4.
+ */
 function beyond(value: number, bound: number, decimals: number): string {
   for (let digits = decimals; digits < 9; digits++) {
     const rounded = Number(value.toFixed(digits));

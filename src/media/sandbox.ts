@@ -5,9 +5,10 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 
 /**
- * The command that a child is started through, as its first arguments; empty where the system offers nothing. On Linux it takes the network away and
- * puts a hard limit on private memory, which holds also between two looks at the resident memory. Neither is relied on: a child has no use for a
- * network, and its parent watches its memory.
+ * The command that a child is started through, as its first arguments; empty where the system offers
+ * nothing. On Linux it takes the network away and puts a hard limit on private memory, which holds also
+ * between two looks at the resident memory. Neither is relied on: a child has no use for a network, and its
+ * parent watches its memory.
  */
 export async function findSandbox(dataBytes: number): Promise<readonly string[]> {
   if (process.platform !== 'linux') return [];

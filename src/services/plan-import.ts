@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'drizzle-orm';
 import type { StoredVideoInput } from '../db/tables/imports.ts';
@@ -47,6 +48,8 @@ export async function planImport(
 ): Promise<boolean> {
   const loaded = await loadPlannedImport(services, job.subjectId);
   if (!loaded) return true;
+  // Every entry of a window listens to it.
+  setMaxListeners(0, options.signal);
   const plan: Plan = { services, ...loaded, job, limit: createOriginLimit(), signal: options.signal };
   let after = -1;
   for (;;) {

@@ -23,7 +23,7 @@ export type Answer =
   | { readonly kind: 'CHANGED' }
   | { readonly kind: 'USELESS' };
 
-export interface BodyAnswer {
+interface BodyAnswer {
   readonly kind: 'APPEND' | 'WHOLE';
   readonly version: string | null;
   readonly total: number | null;

@@ -4,7 +4,7 @@ import { buildConnector } from 'undici';
 import type { AddressPolicy } from './addresses.ts';
 import { forbiddenAddress } from './video-url.ts';
 
-export interface ResolvedAddress {
+interface ResolvedAddress {
   readonly address: string;
   readonly family: number;
 }
@@ -52,6 +52,8 @@ function connectTo(addresses: readonly ResolvedAddress[], { options, target, cal
     timeout: options.timeoutMs,
     lookup: answering(addresses),
     autoSelectFamily: addresses.length > 1,
+    // Node's own 250 ms give up on addresses that are merely far away.
+    autoSelectFamilyAttemptTimeout: Math.min(1000, options.timeoutMs),
     ...(options.ca === undefined ? {} : { ca: options.ca }),
     // A connector of its own for each connection: there is no second one that could resume a session.
     maxCachedSessions: 0,

@@ -20,7 +20,7 @@ export interface HttpClient {
   close(): Promise<void>;
 }
 
-export interface GetOptions {
+interface GetOptions {
   readonly signal: AbortSignal;
   readonly headers?: Readonly<Record<string, string>>;
 }

@@ -29,13 +29,13 @@ export function parseVideoUrl(text: string): ParsedVideoUrl {
 const refused = (message: string): ParsedVideoUrl => ({ ok: false, message });
 
 /** The port that a request to this URL goes to. */
-export function portOf(url: URL): number {
+function portOf(url: URL): number {
   if (url.port !== '') return Number(url.port);
   return url.protocol === 'https:' ? 443 : 80;
 }
 
 /** The host of a URL as `net.connect` takes it: IPv6 addresses without their brackets. */
-export function hostOf(url: URL): string {
+function hostOf(url: URL): string {
   return url.hostname.replace(/^\[(.*)\]$/, '$1');
 }
 

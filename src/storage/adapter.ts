@@ -54,7 +54,7 @@ export interface StorageWriter {
   discard(): Promise<void>;
 }
 
-export interface CreateOptions {
+interface CreateOptions {
   readonly resume?: boolean;
 }
 

@@ -85,7 +85,6 @@ export function createBatchedOutput({ handle, size, space }: BatchedOutputOption
     },
     async keep() {
       await flush().catch(() => {});
-      await handle.truncate(written);
       await handle.datasync();
     },
   };

@@ -11,7 +11,7 @@ export function isMissing(error: unknown): boolean {
 }
 
 /** Turns what the file system threw into a StorageError; one that is a StorageError already stays itself. */
-export function toStorageError(error: unknown): StorageError {
+function toStorageError(error: unknown): StorageError {
   if (error instanceof StorageError) return error;
   const code = codeOf(error);
   if (code === 'ENOSPC' || code === 'EDQUOT') return new StorageFullError({ cause: error });

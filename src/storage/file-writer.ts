@@ -93,9 +93,7 @@ function createFileWriter({ root, path, space }: FileWriterOptions, file: OpenFi
       assertOpen();
       await end(async () => {
         await output.flush();
-        await file.handle.sync();
-        await rename(partial, path);
-        for (const folder of [dirname(path), ...file.newFolders]) await syncFolder(folder);
+        await publish(path, file);
       });
     },
     close: () => end(() => output.keep()),
@@ -106,4 +104,11 @@ function createFileWriter({ root, path, space }: FileWriterOptions, file: OpenFi
         await removeEmptyFolders(root, dirname(path));
       }),
   };
+}
+
+/** Lets a complete file appear under its name, in an order in which a power cut leaves either nothing or all of it. */
+async function publish(path: string, { handle, newFolders }: OpenFile): Promise<void> {
+  await handle.sync();
+  await rename(path + PARTIAL_SUFFIX, path);
+  for (const folder of [dirname(path), ...newFolders]) await syncFolder(folder);
 }

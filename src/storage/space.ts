@@ -17,7 +17,7 @@ export interface SpaceGuard {
 }
 
 /** The bytes that a writer has still to write. */
-export interface Booking {
+interface Booking {
   remaining(): number;
 }
 

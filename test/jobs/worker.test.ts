@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { createNotifications } from '../../src/db/notifications.ts';
 import { transaction } from '../../src/db/transaction.ts';
 import { defineJob } from '../../src/jobs/define.ts';
 import { LeaseLostError } from '../../src/jobs/errors.ts';
 import type { JobHandler, JobHandlers } from '../../src/jobs/handler.ts';
 import { enqueue, enqueueClaimed, enqueueMany, finishJob, releaseJob } from '../../src/jobs/queue.ts';
+import { createJobSignal } from '../../src/jobs/signal.ts';
 import type { Worker, WorkerOptions } from '../../src/jobs/worker.ts';
 import {
   aborted,
@@ -13,6 +15,7 @@ import {
   deferred,
   enqueueCounts,
   localSignal,
+  log,
   openQueue,
   type Queue,
   testWorker,
@@ -192,6 +195,15 @@ describe('wake-ups', () => {
   it('lead to a claim at once', async () => {
     const signal = localSignal();
     expect(await latency({ signal, pollSeconds: 30 }, () => signal.wake('count'))).toBeLessThan(250);
+  });
+
+  it('reach the workers of another process', async () => {
+    const connect = () => createNotifications({ connectionString: queue.url, pool: queue.pool, log });
+    const [here, there] = [connect(), connect()];
+    await Promise.all([here.start(), there.start()]);
+    const wake = () => createJobSignal(here).wake('count');
+    expect(await latency({ signal: createJobSignal(there), pollSeconds: 30 }, wake)).toBeLessThan(500);
+    await Promise.all([here.stop(), there.stop()]);
   });
 
   it('are not needed: the poll finds the job', async () => {

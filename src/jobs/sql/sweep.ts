@@ -46,15 +46,16 @@ export async function readExpired(pool: Pool, options: ExpiredOptions): Promise<
 }
 
 /**
- * Makes this transaction the only one that sweeps the job. The row itself is not locked yet: tasks are locked before
- * jobs, and the hook that locks them comes next.
+ * Keeps other sweeps away from the job until this transaction ends. The row itself is not locked yet: tasks are locked
+ * before jobs, and the hook that locks them comes next. What decides is the fenced change at the end; this only
+ * spares all sweeps but one the work.
  *
- * @returns false when another sweep has it
+ * @returns false when another sweep has the job, the lease was extended or the claim is over
  */
-export async function reserveForSweep(tx: Transaction, { id }: ClaimToken): Promise<boolean> {
-  const result = await tx.execute<{ reserved: boolean }>(
-    sql`select pg_try_advisory_xact_lock(hashtextextended(${`sluice:sweep:${id}`}, 0)) as reserved`,
-  );
+export async function reserveForSweep(tx: Transaction, { id, claim, owner }: ClaimToken): Promise<boolean> {
+  const result = await tx.execute<{ reserved: boolean }>(sql`
+    select pg_try_advisory_xact_lock(hashtextextended(${`sluice:sweep:${id}`}, 0)) as reserved
+    from jobs where id = ${id} and claim = ${claim} and owner = ${owner} and lease_until < now()`);
   return result.rows[0]?.reserved === true;
 }
 

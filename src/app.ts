@@ -1,0 +1,199 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { sql } from 'drizzle-orm';
+import type { Logger } from 'pino';
+import type { Config } from './config.ts';
+import { createDatabase } from './db/client.ts';
+import { lockDataDir } from './db/embedded/data-dir-lock.ts';
+import { startPostgres } from './db/embedded/start.ts';
+import { uuidv7 } from './db/ids.ts';
+import { migrate } from './db/migrate.ts';
+import { createNotifications } from './db/notifications.ts';
+import { createChanges } from './events/changes.ts';
+import { createHub } from './events/hub.ts';
+import { createProgressReporter } from './events/progress.ts';
+import { createHttpServer } from './http/server.ts';
+import * as definitions from './jobs/definitions.ts';
+import { createHandlers } from './jobs/handlers/index.ts';
+import { createJobSignal } from './jobs/queue.ts';
+import { createWorker } from './jobs/worker.ts';
+import { createMediaPool } from './media/pool.ts';
+import { createProber } from './prober.ts';
+import { schema } from './schema/index.ts';
+import { loadSecretKey } from './secret-key.ts';
+import { createCursors } from './services/cursors.ts';
+import type { Services } from './services/deps.ts';
+import { ensureFirstTeam } from './services/first-start.ts';
+import { createHousekeeping } from './services/housekeeping.ts';
+import { createFigureReader } from './services/import-figures.ts';
+import { createMediaUrls } from './services/media-urls.ts';
+import { findVideoFile } from './services/video-file.ts';
+import { authenticate } from './services/viewer.ts';
+import { createHttpClient } from './sources/http-client.ts';
+import { createFileStorage } from './storage/file.ts';
+
+/** A running Sluice: API and worker in one process. */
+export interface App {
+  /** Where the API listens. */
+  readonly url: string;
+  /** The key that the first start made, to be shown once; null on any other start. */
+  readonly firstKey: string | null;
+  /** Ends everything in the reverse order of the start: what runs gets the grace time, the rest goes back to the queue. */
+  stop(): Promise<void>;
+  /** Gives running jobs back at once; also in the middle of a stop. */
+  hurry(): void;
+}
+
+/** Ends parts in the reverse order in which they were started. */
+class Shutdown {
+  readonly #steps: (() => Promise<unknown> | unknown)[] = [];
+
+  add(step: () => Promise<unknown> | unknown): void {
+    this.#steps.push(step);
+  }
+
+  /** Does every step, whatever becomes of the others; throws what went wrong, together. */
+  async run(): Promise<void> {
+    const errors: unknown[] = [];
+    for (let step = this.#steps.pop(); step; step = this.#steps.pop()) {
+      try {
+        await step();
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    if (errors.length > 0) throw new AggregateError(errors, 'Not everything could be stopped cleanly.');
+  }
+}
+
+/**
+ * Starts Sluice: the database (our own, unless one is named), then each part once, in order; the API last.
+ * @throws what the part throws that could not start, after the others were stopped again
+ */
+export async function startApp(config: Config, log: Logger): Promise<App> {
+  const shutdown = new Shutdown();
+  try {
+    return await start(config, log, shutdown);
+  } catch (error) {
+    await shutdown.run().catch((stopError: unknown) => log.error({ err: stopError }, 'stopping after a failed start'));
+    throw error;
+  }
+}
+
+async function start(config: Config, log: Logger, shutdown: Shutdown): Promise<App> {
+  const database = await openDatabase(config, log, shutdown);
+  const { db, pool, notifications } = database;
+  const firstKey = await ensureFirstTeam(db, config.apiKey);
+  const http = createHttpClient({ allowAddresses: config.allowAddresses, log });
+  shutdown.add(() => http.close());
+  const media = createMediaPool({ size: config.probeChildren, log });
+  shutdown.add(() => media.close());
+  const storage = createFileStorage({ root: await storageFolder(config) });
+  const jobs = createJobSignal(notifications);
+  const services: Services = {
+    db,
+    jobs,
+    log,
+    changes: createChanges(notifications),
+    prober: createProber({ http, media }),
+    requirements: config.requirements,
+    owner: uuidv7(),
+    planSeconds: config.planSeconds,
+    leaseSeconds: config.leaseSeconds,
+  };
+  const progress = createProgressReporter({ db, log });
+  shutdown.add(() => progress.stop());
+  const worker = createWorker({
+    db,
+    pool,
+    signal: jobs,
+    handlers: createHandlers({ services, storage, media, http, progress }),
+    concurrency: concurrencyOf(config),
+    log,
+    owner: services.owner,
+    leaseSeconds: config.leaseSeconds,
+    sweepSeconds: config.sweepSeconds,
+    graceSeconds: config.graceSeconds,
+    retryBaseSeconds: config.retryBaseSeconds,
+  });
+  shutdown.add(() => worker.stop());
+  const housekeeping = createHousekeeping(services);
+  shutdown.add(() => housekeeping.stop());
+  const hub = createHub(notifications);
+  shutdown.add(() => hub.stop());
+
+  const secret = config.secretKey ?? (await loadSecretKey(config.dataDir));
+  let url = config.publicUrl ?? '';
+  const mediaUrls = createMediaUrls({ secret, publicUrl: () => url, seconds: config.mediaUrlSeconds });
+  const figures = createFigureReader(db);
+  const cursors = await createCursors(db);
+  const server = createHttpServer({
+    host: config.host,
+    port: config.port,
+    allowOrigins: config.allowOrigins,
+    log,
+    schema,
+    authenticate: (key) => authenticate(db, key),
+    createContext: (viewer) => ({ viewer, db, services, figures, hub, cursors, mediaUrls }),
+    media: { urls: mediaUrls, find: (video) => findVideoFile({ db, storage }, video) },
+    health: async () => ({ database: await isAlive(db), notifications: notifications.connected }),
+    deadlineSeconds: (operation) => (operation === 'startImport' ? config.planSeconds + 10 : 10),
+  });
+  const listening = await server.start();
+  shutdown.add(() => server.stop());
+  url = config.publicUrl ?? listening.url;
+  worker.start();
+  housekeeping.start();
+  let stopping: Promise<void> | null = null;
+  return {
+    url: listening.url,
+    firstKey,
+    stop: () => {
+      stopping ??= shutdown.run();
+      return stopping;
+    },
+    hurry: () => void worker.stopNow(),
+  };
+}
+
+const concurrencyOf = (config: Config) => ({
+  [definitions.planImport.kind]: 4,
+  [definitions.transferVideo.kind]: config.transferConcurrency,
+  [definitions.indexVideo.kind]: config.indexConcurrency,
+  [definitions.settleContent.kind]: 2,
+  [definitions.deleteObjects.kind]: 2,
+});
+
+const isAlive = async (db: ReturnType<typeof createDatabase>['db']) =>
+  await db.execute(sql`select 1`).then(
+    () => true,
+    () => false,
+  );
+
+async function openDatabase(config: Config, log: Logger, shutdown: Shutdown) {
+  const url = config.databaseUrl ?? (await ownDatabase(config, log, shutdown));
+  await migrate({ url, log });
+  const client = createDatabase({ url, log, max: 20, applicationName: 'sluice' });
+  shutdown.add(() => client.close());
+  const notifications = createNotifications({ connectionString: config.listenDatabaseUrl ?? url, pool: client.pool, log });
+  await notifications.start();
+  shutdown.add(() => notifications.stop());
+  return { ...client, notifications };
+}
+
+async function ownDatabase(config: Config, log: Logger, shutdown: Shutdown): Promise<string> {
+  const unlock = await lockDataDir(config.dataDir);
+  shutdown.add(unlock);
+  const postgres = await startPostgres({ dataDir: config.dataDir, log });
+  shutdown.add(() => postgres.stop());
+  return postgres.url;
+}
+
+/** The folder of the bytes: the one configured, else `media` in the data folder. */
+async function storageFolder(config: Config): Promise<string> {
+  if (config.storageUrl !== undefined) return fileURLToPath(config.storageUrl);
+  const folder = join(config.dataDir, 'media');
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  return folder;
+}

@@ -1,0 +1,99 @@
+import { maxAliasesPlugin } from '@escape.tech/graphql-armor-max-aliases';
+import { maxDepthPlugin } from '@escape.tech/graphql-armor-max-depth';
+import { maxDirectivesPlugin } from '@escape.tech/graphql-armor-max-directives';
+import { maxTokensPlugin } from '@escape.tech/graphql-armor-max-tokens';
+import { type ExecutionArgs, type ExecutionResult, GraphQLError, type GraphQLSchema, getOperationAST } from 'graphql';
+import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
+import type { Logger } from 'pino';
+import type { Context } from '../schema/context.ts';
+import type { Viewer } from '../services/viewer.ts';
+import { createErrorMask, TOO_COMPLEX, withCode } from './errors.ts';
+
+/** What a transport knows of a request before it is executed. */
+export interface RequestContext {
+  readonly viewer: Viewer;
+}
+
+export type Yoga = YogaServerInstance<RequestContext, Context>;
+
+export interface YogaOptions {
+  readonly schema: GraphQLSchema;
+  readonly log: Logger;
+  readonly createContext: (viewer: Viewer) => Context;
+  /** How long an operation with this root field may take, in seconds; subscriptions may take any time. */
+  readonly deadlineSeconds: (rootField: string) => number;
+}
+
+const limits = { exposeLimits: false, errorMessage: TOO_COMPLEX };
+
+/** What a document may be at most; measured against the largest that GraphiQL and the README need. */
+const LIMITS = { tokens: 2_000, depth: 14, aliases: 15, directives: 8 };
+
+/**
+ * GraphQL itself, the same for all transports: context, limits, masked errors, a deadline. It serves no page, takes no
+ * batches and no forms; who asks is the transport's business.
+ */
+export function createGraphQL(options: YogaOptions): Yoga {
+  return createYoga<RequestContext, Context>({
+    schema: options.schema,
+    context: ({ viewer }) => options.createContext(viewer),
+    graphqlEndpoint: '/graphql',
+    graphiql: false,
+    landingPage: false,
+    multipart: false,
+    batching: false,
+    cors: false,
+    logging: false,
+    maskedErrors: { maskError: createErrorMask(options.log) },
+    plugins: [
+      maxTokensPlugin({ n: LIMITS.tokens, ...limits }),
+      maxDepthPlugin({ n: LIMITS.depth, ignoreIntrospection: true, ...limits }),
+      maxAliasesPlugin({ n: LIMITS.aliases, allowList: [], ...limits }),
+      maxDirectivesPlugin({ n: LIMITS.directives, ...limits }),
+      useDeadline(options.deadlineSeconds),
+      useErrorCodes(),
+    ],
+  });
+}
+
+/** Answers an operation that takes too long; what it has begun in the database ends by itself. */
+function useDeadline(deadlineSeconds: YogaOptions['deadlineSeconds']): Plugin {
+  return {
+    onExecute({ executeFn, setExecuteFn }) {
+      setExecuteFn(async (args: ExecutionArgs) => {
+        const seconds = Math.max(...rootFields(args).map(deadlineSeconds));
+        let timer: NodeJS.Timeout | undefined;
+        const late = new Promise<ExecutionResult>((resolve) => {
+          timer = setTimeout(() => resolve({ data: null, errors: [tooLong(seconds)] }), seconds * 1000);
+        });
+        try {
+          return await Promise.race([executeFn(args), late]);
+        } finally {
+          clearTimeout(timer);
+        }
+      });
+    },
+  };
+}
+
+function rootFields({ document, operationName }: ExecutionArgs): readonly string[] {
+  const operation = getOperationAST(document, operationName);
+  const names = operation?.selectionSet.selections.map((selection) => (selection.kind === 'Field' ? selection.name.value : ''));
+  return names?.length ? names : [''];
+}
+
+const tooLong = (seconds: number) =>
+  new GraphQLError(`The operation took longer than ${seconds} seconds. Ask for less at once.`, {
+    extensions: { code: 'QUERY_TOO_COMPLEX' },
+  });
+
+/** Gives a code to what the parser and validation find, which no mask sees. */
+function useErrorCodes(): Plugin {
+  return {
+    onResultProcess({ result, setResult }) {
+      if (!Array.isArray(result) && 'errors' in result && result.errors) {
+        setResult({ ...result, errors: result.errors.map(withCode) });
+      }
+    },
+  };
+}
