@@ -76,7 +76,9 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
   try {
     return await start(config, log, shutdown);
   } catch (error) {
-    await shutdown.run().catch((stopError: unknown) => log.error({ err: stopError }, 'stopping after a failed start'));
+    await shutdown
+      .run()
+      .catch((stopError: unknown) => log.error({ err: stopError }, 'stopping after a failed start'));
     throw error;
   }
 }
@@ -176,7 +178,11 @@ async function openDatabase(config: Config, log: Logger, shutdown: Shutdown) {
   await migrate({ url, log });
   const client = createDatabase({ url, log, max: 20, applicationName: 'sluice' });
   shutdown.add(() => client.close());
-  const notifications = createNotifications({ connectionString: config.listenDatabaseUrl ?? url, pool: client.pool, log });
+  const notifications = createNotifications({
+    connectionString: config.listenDatabaseUrl ?? url,
+    pool: client.pool,
+    log,
+  });
   await notifications.start();
   shutdown.add(() => notifications.stop());
   return { ...client, notifications };

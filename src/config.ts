@@ -22,10 +22,17 @@ export class ConfigError extends Error {
 
 const seconds = (fallback: number) => z.coerce.number().positive().max(86_400).default(fallback);
 const count = (fallback: number) => z.coerce.number().int().min(1).max(1000).default(fallback);
-const flag = z.enum(['0', '1', 'true', 'false', 'on', 'off', 'yes', 'no']).transform((v) => ['1', 'true', 'on', 'yes'].includes(v));
+const flag = z
+  .enum(['0', '1', 'true', 'false', 'on', 'off', 'yes', 'no'])
+  .transform((v) => ['1', 'true', 'on', 'yes'].includes(v));
 const list = z
   .string()
-  .transform((text) => text.split(',').map((part) => part.trim()).filter((part) => part !== ''))
+  .transform((text) =>
+    text
+      .split(',')
+      .map((part) => part.trim())
+      .filter((part) => part !== ''),
+  )
   .default([]);
 const postgresUrl = z.string().regex(/^postgres(ql)?:\/\//, 'must begin with postgres:// or postgresql://');
 const secretKey = z
@@ -43,7 +50,13 @@ const requirements = z
       return z.NEVER;
     }
   })
-  .pipe(z.strictObject(Object.fromEntries(Object.keys(DEFAULT_REQUIREMENTS).map((key) => [key, z.number().positive().optional()]))));
+  .pipe(
+    z.strictObject(
+      Object.fromEntries(
+        Object.keys(DEFAULT_REQUIREMENTS).map((key) => [key, z.number().positive().optional()]),
+      ),
+    ),
+  );
 
 const settings = z.object({
   HOST: z.string().default('127.0.0.1'),
@@ -54,7 +67,10 @@ const settings = z.object({
   SLUICE_STORAGE_URL: z.string().startsWith('file:///', 'must be file:///folder').optional(),
   SLUICE_PUBLIC_URL: z.url({ protocol: /^https?$/ }).optional(),
   SLUICE_SECRET_KEY: secretKey.optional(),
-  SLUICE_API_KEY: z.string().regex(/^slc_[A-Za-z0-9_-]{32,200}$/, 'must be slc_ and 32 to 200 of A-Z a-z 0-9 _ -').optional(),
+  SLUICE_API_KEY: z
+    .string()
+    .regex(/^slc_[A-Za-z0-9_-]{32,200}$/, 'must be slc_ and 32 to 200 of A-Z a-z 0-9 _ -')
+    .optional(),
   SLUICE_PLAN_SECONDS: seconds(5),
   SLUICE_ALLOW_ADDRESSES: list,
   SLUICE_ALLOW_ORIGINS: list,
@@ -79,12 +95,16 @@ export type Config = ReturnType<typeof readConfig>;
  * @throws {ConfigError} naming every setting that is wrong, and what is allowed.
  */
 export function readConfig(environment: NodeJS.ProcessEnv = process.env) {
-  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''));
+  const given = Object.fromEntries(
+    Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''),
+  );
   const parsed = settings.safeParse(given);
   if (!parsed.success) throw new ConfigError(describe(parsed.error.issues));
   const env = parsed.data;
   if (env.DATABASE_URL !== undefined && env.SLUICE_SECRET_KEY === undefined) {
-    throw new ConfigError('SLUICE_SECRET_KEY: required with DATABASE_URL (32 bytes in base64: openssl rand -base64 32)');
+    throw new ConfigError(
+      'SLUICE_SECRET_KEY: required with DATABASE_URL (32 bytes in base64: openssl rand -base64 32)',
+    );
   }
   const dataDir = resolve(env.SLUICE_DATA_DIR);
   return Object.freeze({

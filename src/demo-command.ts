@@ -30,7 +30,13 @@ export async function runDemoCommand(
   const clips = await mkdtemp(join(tmpdir(), 'sluice-demo-clips-'));
   const origin = await startOrigin(clips, { bytesPerSecond: BYTES_PER_SECOND });
   const apiKey = makeApiKey();
-  const config = readConfig({ PORT: exit ? '0' : '4000', SLUICE_DATA_DIR: folder, SLUICE_API_KEY: apiKey, SLUICE_LOG_LEVEL: 'warn', SLUICE_ALLOW_ADDRESSES: origin.allowAddress });
+  const config = readConfig({
+    PORT: exit ? '0' : '4000',
+    SLUICE_DATA_DIR: folder,
+    SLUICE_API_KEY: apiKey,
+    SLUICE_LOG_LEVEL: 'warn',
+    SLUICE_ALLOW_ADDRESSES: origin.allowAddress,
+  });
   const log = createLog(config);
   const app = await startApp(config, log);
   try {

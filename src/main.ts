@@ -23,7 +23,11 @@ async function main(args: readonly string[]): Promise<number> {
     case 'migrate':
       return await (await import('./migrate-command.ts')).runMigrate(readConfig(), createLog);
     case 'demo':
-      return await (await import('./demo-command.ts')).runDemoCommand(readConfig, { createLog, exit: options.includes('--exit'), untilStopped });
+      return await (await import('./demo-command.ts')).runDemoCommand(readConfig, {
+        createLog,
+        exit: options.includes('--exit'),
+        untilStopped,
+      });
     case 'help':
     case '--help':
       process.stdout.write(USAGE);
@@ -43,7 +47,9 @@ async function runAll(config: Config): Promise<number> {
   log.info({ url: app.url }, 'Sluice is ready');
   if (app.firstKey !== null && config.apiKey === undefined) {
     // The one time that the key is shown: on stdout, not in the log.
-    process.stdout.write(`\nYour ADMIN key, shown only now:\n\n  ${app.firstKey}\n\nGraphiQL: ${app.url}/graphql#key=${app.firstKey}\n\n`);
+    process.stdout.write(
+      `\nYour ADMIN key, shown only now:\n\n  ${app.firstKey}\n\nGraphiQL: ${app.url}/graphql#key=${app.firstKey}\n\n`,
+    );
   } else process.stdout.write(`GraphiQL: ${app.url}/graphql\n`);
   await untilStopped(app, log);
   return 0;
@@ -68,7 +74,14 @@ async function untilStopped(app: App, log: Logger): Promise<void> {
 
 /** What people can act on is said in one line; anything else is a fault of ours and comes with its stack. */
 function describe(error: unknown): string {
-  const expected = ['ConfigError', 'DatabaseStartError', 'DatabaseUnusableError', 'SchemaTooNewError', 'DataDirLockedError', 'ListenError'];
+  const expected = [
+    'ConfigError',
+    'DatabaseStartError',
+    'DatabaseUnusableError',
+    'SchemaTooNewError',
+    'DataDirLockedError',
+    'ListenError',
+  ];
   if (error instanceof Error && expected.includes(error.name)) return error.message;
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

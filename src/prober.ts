@@ -41,13 +41,17 @@ async function look(media: MediaPool, file: RemoteFile, options: Parameters<Prob
   if (tooLarge) return unfit({ ...tooLarge, retryable: false });
   const facts = await media.probeRemote({ size, read: file.read }, { signal: options.signal });
   const violation = checkRequirements(facts, options.requirements);
-  return violation ? unfit({ ...violation, retryable: false }) : { kind: 'FITS', version, size, metadata: facts };
+  return violation
+    ? unfit({ ...violation, retryable: false })
+    : { kind: 'FITS', version, size, metadata: facts };
 }
 
 const unfit = (error: StoredError): Probe => ({ kind: 'UNFIT', error });
 
 function judgeFault(error: unknown, file: RemoteFile | null): Probe {
-  const final = error instanceof MediaRejectedError || (error instanceof SourceError && !error.retryable && error.code !== 'SOURCE_CHANGED');
+  const final =
+    error instanceof MediaRejectedError ||
+    (error instanceof SourceError && !error.retryable && error.code !== 'SOURCE_CHANGED');
   if (final) return unfit(toStoredError(error));
   return { kind: 'UNDECIDED', version: file?.version ?? null, size: file?.size ?? null };
 }

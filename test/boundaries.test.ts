@@ -227,20 +227,8 @@ describe('the direction of imports', () => {
   });
 });
 
-describe('what a process loads', () => {
-  test('nothing that the server imports loads FFmpeg: only child processes do', () => {
-    const byPath = new Map(files.map((file) => [file.path, file]));
-    const loaded = new Set(['main.ts']);
-    for (const path of loaded) {
-      for (const imported of ownImports(byPath.get(path) ?? toSourceFile(path, ''))) loaded.add(imported);
-    }
-    const loadsFfmpeg = (path: string) =>
-      byPath.get(path)?.imports.some((name) => /^node-av(\/|$)/.test(name));
-    expect([...loaded].filter(loadsFfmpeg)).toEqual([]);
-    expect(files.some(({ path }) => loadsFfmpeg(path))).toBe(true);
-  });
-
-  test('only config.ts reads the environment', () => {
+describe('the source', () => {
+  test('reads the environment in config.ts only', () => {
     expect(files.filter(readsEnvironment).map(({ path }) => path)).toEqual(['config.ts']);
   });
 
@@ -253,7 +241,7 @@ describe('what a process loads', () => {
     expect(readsEnvironment({ path: 'a.ts', text })).toBe(true);
   });
 
-  test('index.ts files hand nothing on', () => {
+  test('has no index.ts that only hands on what others export', () => {
     const indexes = files.filter(
       ({ path }) => posix.basename(path) === 'index.ts' && !INDEX_FILES.includes(path),
     );
@@ -261,55 +249,72 @@ describe('what a process loads', () => {
   });
 });
 
-/** Imports what it is given, says what is open afterwards, and is left to end by itself. */
+/** Imports what it is given, says what that has opened, listens to and has loaded, and is left to end by itself. */
 const IMPORTER = `
-  const before = process.getActiveResourcesInfo();
-  for (const file of process.argv.slice(1)) {
-    try {
-      await import(file);
-    } catch (error) {
-      throw new Error('cannot import ' + file, { cause: error });
-    }
-  }
+  const look = () => ({ opened: process.getActiveResourcesInfo(), events: process.eventNames().map(String) });
+  const before = look();
+  for (const file of process.argv.slice(1)) await import(file);
   await new Promise((resolve) => setImmediate(resolve));
-  const opened = process.getActiveResourcesInfo();
-  for (const name of before) if (opened.includes(name)) opened.splice(opened.indexOf(name), 1);
-  const events = process.eventNames().filter((name) => typeof name === 'string' && /^(SIG|exit$|beforeExit$|uncaught|unhandled|message$|disconnect$)/.test(name));
-  process.stdout.write(JSON.stringify({ opened, events }));
+  const after = look();
+  for (const name of before.opened) {
+    if (after.opened.includes(name)) after.opened.splice(after.opened.indexOf(name), 1);
+  }
+  after.events = after.events.filter((name) => !before.events.includes(name));
+  after.loadsFfmpeg = process.report.getReport().sharedObjects.some((file) => file.includes('node-av'));
+  process.stdout.write(JSON.stringify(after));
 `;
+
+interface Imported {
+  readonly stderr: string;
+  /** Kinds of handles and requests that were not open before. */
+  readonly opened: readonly string[];
+  /** Events of the process that are listened to. */
+  readonly events: readonly string[];
+  readonly loadsFfmpeg: boolean;
+  /** What lies in the folder that it ran in. */
+  readonly written: readonly string[];
+}
 
 const run = promisify(execFile);
 
-/** Imports files in a process of its own, in an empty folder. @returns what they said, opened, listen to and wrote */
-async function importAll(paths: readonly string[]) {
+/** Imports files in a process of its own, in an empty folder that is also its home. */
+async function importAll(paths: readonly string[]): Promise<Imported> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-imports-'));
   try {
     const args = ['--input-type=module', '--eval', IMPORTER, ...paths];
-    const { stdout, stderr } = await run(process.execPath, args, {
-      cwd: folder,
-      env: { HOME: folder },
-      timeout: 30_000,
-    });
-    const { opened, events } = JSON.parse(stdout) as { readonly opened: string[]; readonly events: string[] }; // IMPORTER's own words
-    return { stderr, opened, events, written: await readdir(folder) };
+    const options = { cwd: folder, env: { HOME: folder }, timeout: 30_000 };
+    const { stdout, stderr } = await run(process.execPath, args, options).catch(shorten);
+    return { stderr, written: await readdir(folder), ...JSON.parse(stdout) };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
+/** The message of a command that failed repeats it, and with it the name of every file. */
+function shorten(error: { readonly killed?: boolean; readonly stderr?: string }): never {
+  throw new Error(error.killed === true ? 'it does not end by itself' : (error.stderr ?? String(error)));
+}
+
+const built = (path: string) => join(ROOT, 'dist', dirname(path), `${posix.basename(path, '.ts')}.js`);
+const NOTHING = { stderr: '', opened: [], events: [], written: [] };
+
 describe('importing', () => {
-  test('every module but the entry files starts nothing: no output, no handle, no signal handler, no file', async () => {
-    const built = files
-      .filter(({ path }) => !ENTRY_FILES.includes(path))
-      .map(({ path }) => join(ROOT, 'dist', dirname(path), `${posix.basename(path, '.ts')}.js`));
-    expect(await importAll(built)).toEqual({ stderr: '', opened: [], events: [], written: [] });
+  test('every module but the entry files starts nothing: no output, no handle, no listener, no file', async () => {
+    const paths = files.map(({ path }) => path).filter((path) => !ENTRY_FILES.includes(path));
+    expect(await importAll(paths.map(built))).toMatchObject(NOTHING);
   });
 
-  test('a module that starts something is found', async () => {
-    const url = `data:text/javascript,${encodeURIComponent(`
-      setTimeout(() => {}, 100);
-      process.on('SIGTERM', () => {});
-    `)}`;
-    expect(await importAll([url])).toMatchObject({ opened: ['Timeout'], events: ['SIGTERM'] });
+  test('everything that the server is made of loads no FFmpeg: that is for child processes', async () => {
+    const imported = await importAll([...APP_FILES].map(built));
+    expect(imported).toMatchObject({ ...NOTHING, loadsFfmpeg: false });
+  });
+
+  test('a module that starts something, and one that loads FFmpeg, are found', async () => {
+    const code = "setTimeout(() => {}, 100); process.on('SIGTERM', () => {});";
+    const imported = await importAll([
+      `data:text/javascript,${encodeURIComponent(code)}`,
+      built('media/probe.ts'),
+    ]);
+    expect(imported).toMatchObject({ opened: ['Timeout'], events: ['SIGTERM'], loadsFfmpeg: true });
   });
 });

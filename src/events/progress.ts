@@ -51,12 +51,14 @@ function measure(before: Meter | undefined, report: ProgressReport, at: number):
   if (seconds < FLUSH_MS / 2000) return before;
   const speed = (report.bytesDone - before.bytesDone) / seconds;
   const weight = 0.5 ** (seconds / SPEED_HALF_LIFE_SECONDS);
-  const smoothed = before.bytesPerSecond === null ? speed : before.bytesPerSecond * weight + speed * (1 - weight);
+  const smoothed =
+    before.bytesPerSecond === null ? speed : before.bytesPerSecond * weight + speed * (1 - weight);
   return { ...start, bytesPerSecond: smoothed };
 }
 
 const toRow = (report: ProgressReport, meter: Meter) => {
-  const speed = report.stage === 'UPLOAD' && meter.bytesPerSecond !== null ? Math.round(meter.bytesPerSecond) : null;
+  const speed =
+    report.stage === 'UPLOAD' && meter.bytesPerSecond !== null ? Math.round(meter.bytesPerSecond) : null;
   const left = report.bytesTotal === null ? null : report.bytesTotal - report.bytesDone;
   return {
     ...report,
@@ -98,7 +100,10 @@ const flushStatement = (rows: readonly unknown[]) => sql`
     from (select distinct team_id::text || ' ' || coalesce(import_id::text, '-') as change from written) told`;
 
 /** Collects the figures of a worker's tasks and flushes them together: at once when idle, then at most every 100 ms. */
-export function createProgressReporter(options: { readonly db: Database; readonly log: Logger }): ProgressReporter {
+export function createProgressReporter(options: {
+  readonly db: Database;
+  readonly log: Logger;
+}): ProgressReporter {
   const { db, log } = options;
   const pending = new Map<string, ProgressReport>();
   const meters = new Map<string, Meter>();

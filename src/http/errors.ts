@@ -54,9 +54,14 @@ export function createErrorMask(log: Logger): (error: unknown) => GraphQLError {
     }
     const errorId = randomUUID();
     const cause = error instanceof GraphQLError ? error.originalError : error;
-    log.error({ err: cause, errorId, path: error instanceof GraphQLError ? error.path : undefined }, 'unexpected error');
+    log.error(
+      { err: cause, errorId, path: error instanceof GraphQLError ? error.path : undefined },
+      'unexpected error',
+    );
     const message = `Unexpected error. Its id in the server's log is ${errorId}.`;
     const extensions = { code: 'INTERNAL_SERVER_ERROR', errorId };
-    return error instanceof GraphQLError ? derived(error, { message, extensions }) : new GraphQLError(message, { extensions });
+    return error instanceof GraphQLError
+      ? derived(error, { message, extensions })
+      : new GraphQLError(message, { extensions });
   };
 }

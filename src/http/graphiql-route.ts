@@ -6,7 +6,12 @@ import { graphiqlCsp, renderGraphiqlPage } from './graphiql.ts';
 export function registerGraphiql(server: FastifyInstance): void {
   server.get('/graphql', async (request, reply) => {
     if (!request.headers.accept?.includes('text/html')) {
-      return reply.code(405).header('allow', 'POST').send({ errors: [{ message: 'Send operations by POST, as JSON.', extensions: { code: 'BAD_USER_INPUT' } }] });
+      return reply
+        .code(405)
+        .header('allow', 'POST')
+        .send({
+          errors: [{ message: 'Send operations by POST, as JSON.', extensions: { code: 'BAD_USER_INPUT' } }],
+        });
     }
     const nonce = randomBytes(16).toString('base64');
     return reply

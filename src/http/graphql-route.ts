@@ -28,8 +28,10 @@ export function registerGraphQL(
   server.decorateRequest('viewer', null);
   void server.register(async (scope) => {
     scope.removeAllContentTypeParsers();
-    scope.addContentTypeParser('application/json', { parseAs: 'string', bodyLimit: MAX_BODY_BYTES }, (_request, body, done) =>
-      done(null, body),
+    scope.addContentTypeParser(
+      'application/json',
+      { parseAs: 'string', bodyLimit: MAX_BODY_BYTES },
+      (_request, body, done) => done(null, body),
     );
     scope.post('/graphql', {
       bodyLimit: MAX_BODY_BYTES,
@@ -40,7 +42,9 @@ export function registerGraphQL(
           return reply
             .code(401)
             .header('www-authenticate', 'Bearer')
-            .send(failure('An API key is needed: send it as "Authorization: Bearer slc_…".', 'UNAUTHENTICATED'));
+            .send(
+              failure('An API key is needed: send it as "Authorization: Bearer slc_…".', 'UNAUTHENTICATED'),
+            );
         }
       },
       errorHandler: (error: { readonly statusCode?: number; readonly message: string }, _request, reply) => {
@@ -59,7 +63,8 @@ async function execute(
   { yoga, authenticate }: { readonly yoga: Yoga; readonly authenticate: Authenticate },
 ): Promise<FastifyReply> {
   const { viewer, body } = request;
-  if (viewer === null || typeof body !== 'string') return reply.code(400).send(failure('The body must be JSON.', 'BAD_USER_INPUT'));
+  if (viewer === null || typeof body !== 'string')
+    return reply.code(400).send(failure('The body must be JSON.', 'BAD_USER_INPUT'));
   const gone = new AbortController();
   void once(reply.raw, 'close').then(() => gone.abort());
   const { accept = 'application/json', authorization } = request.headers;
@@ -76,13 +81,20 @@ async function execute(
   // The global ReadableStream and that of node:stream/web are one class under two types.
   const stream = Readable.fromWeb(response.body as unknown as ReadableStream);
   endWithKey(stream, { key: bearerKey(authorization), authenticate, gone: gone.signal });
-  return reply.header('cache-control', 'no-cache, no-transform').header('x-accel-buffering', 'no').send(stream);
+  return reply
+    .header('cache-control', 'no-cache, no-transform')
+    .header('x-accel-buffering', 'no')
+    .send(stream);
 }
 
 /** Ends a stream whose key is revoked or expires meanwhile. */
 function endWithKey(
   stream: Readable,
-  { key, authenticate, gone }: { readonly key: string | null; readonly authenticate: Authenticate; readonly gone: AbortSignal },
+  {
+    key,
+    authenticate,
+    gone,
+  }: { readonly key: string | null; readonly authenticate: Authenticate; readonly gone: AbortSignal },
 ): void {
   const check = async () => {
     // A database that does not answer says nothing about the key.

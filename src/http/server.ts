@@ -27,7 +27,10 @@ export interface HttpServerOptions {
   readonly deadlineSeconds: (rootField: string) => number;
   readonly media: {
     readonly urls: Pick<MediaUrls, 'verify'>;
-    readonly find: (video: { readonly teamId: string; readonly videoId: string }) => Promise<VideoFile | null>;
+    readonly find: (video: {
+      readonly teamId: string;
+      readonly videoId: string;
+    }) => Promise<VideoFile | null>;
   };
   /** By part, whether it works. */
   readonly health: () => Promise<Readonly<Record<string, boolean>>>;
@@ -76,7 +79,13 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
       } catch (error) {
         throw explain(error, host, port);
       }
-      endSockets = serveWebSockets({ server: server.server, yoga, authenticate, allowOrigins: options.allowOrigins, log });
+      endSockets = serveWebSockets({
+        server: server.server,
+        yoga,
+        authenticate,
+        allowOrigins: options.allowOrigins,
+        log,
+      });
       return addressOf(server, host);
     },
     async stop() {
@@ -88,7 +97,8 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
 
 function addressOf(server: FastifyInstance, host: string): { url: string; port: number } {
   const address = server.server.address();
-  if (address === null || typeof address === 'string') throw new Error('the server does not listen on a port');
+  if (address === null || typeof address === 'string')
+    throw new Error('the server does not listen on a port');
   const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host;
   return { url: `http://${name}:${address.port}`, port: address.port };
 }
@@ -96,8 +106,13 @@ function addressOf(server: FastifyInstance, host: string): { url: string; port: 
 function explain(error: unknown, host: string, port: number): unknown {
   // Errors of listen carry Node's code.
   const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
-  if (code === 'EADDRINUSE') return new ListenError(`Port ${port} of ${host} is taken: stop what listens there, or set PORT to another one (0 takes a free one).`);
-  if (code === 'EACCES') return new ListenError(`Port ${port} of ${host} may not be used by this user: set PORT to another one.`);
-  if (code === 'EADDRNOTAVAIL') return new ListenError(`${host} is no address of this machine: set HOST to another one.`);
+  if (code === 'EADDRINUSE')
+    return new ListenError(
+      `Port ${port} of ${host} is taken: stop what listens there, or set PORT to another one (0 takes a free one).`,
+    );
+  if (code === 'EACCES')
+    return new ListenError(`Port ${port} of ${host} may not be used by this user: set PORT to another one.`);
+  if (code === 'EADDRNOTAVAIL')
+    return new ListenError(`${host} is no address of this machine: set HOST to another one.`);
   return error;
 }

@@ -43,8 +43,16 @@ interface Prepared {
  */
 export function serveWebSockets(options: WebSocketOptions): () => Promise<void> {
   const { server, authenticate, log } = options;
-  const small = new WebSocketServer({ noServer: true, maxPayload: MAX_PAYLOAD_BYTES, perMessageDeflate: false });
-  const large = new WebSocketServer({ noServer: true, maxPayload: MAX_PAYLOAD_WITH_KEY_BYTES, perMessageDeflate: false });
+  const small = new WebSocketServer({
+    noServer: true,
+    maxPayload: MAX_PAYLOAD_BYTES,
+    perMessageDeflate: false,
+  });
+  const large = new WebSocketServer({
+    noServer: true,
+    maxPayload: MAX_PAYLOAD_WITH_KEY_BYTES,
+    perMessageDeflate: false,
+  });
   const ends = [small, large].map((sockets) => useServer(createProtocol(options), sockets, PING_MS));
 
   const upgrade = async (request: IncomingMessage, socket: Duplex, head: Buffer) => {
@@ -81,11 +89,15 @@ function isAllowedOrigin({ headers }: IncomingMessage, allowed: readonly string[
   return allowed.includes(origin) || origin === `http://${host}` || origin === `https://${host}`;
 }
 
-function createProtocol({ yoga, authenticate }: WebSocketOptions): ServerOptions<Record<string, unknown>, SocketExtra> {
+function createProtocol({
+  yoga,
+  authenticate,
+}: WebSocketOptions): ServerOptions<Record<string, unknown>, SocketExtra> {
   return {
     connectionInitWaitTimeout: 3_000,
     async onConnect({ connectionParams, extra }) {
-      const key = bearerKey(connectionParams?.['authorization']) ?? bearerKey(extra.request.headers.authorization);
+      const key =
+        bearerKey(connectionParams?.['authorization']) ?? bearerKey(extra.request.headers.authorization);
       const viewer = key === null ? null : await authenticate(key);
       if (key === null || viewer === null) return false;
       extra.viewer = viewer;
@@ -125,8 +137,15 @@ interface Payload {
 }
 
 /** Parses and validates an operation as over HTTP. @returns what is to be executed, or what is wrong with it */
-async function prepare(yoga: Yoga, viewer: Viewer, payload: Payload): Promise<ExecutionArgs | readonly GraphQLError[]> {
-  const { schema, execute, subscribe, contextFactory, parse, validate } = yoga.getEnveloped({ viewer, params: payload });
+async function prepare(
+  yoga: Yoga,
+  viewer: Viewer,
+  payload: Payload,
+): Promise<ExecutionArgs | readonly GraphQLError[]> {
+  const { schema, execute, subscribe, contextFactory, parse, validate } = yoga.getEnveloped({
+    viewer,
+    params: payload,
+  });
   let document: DocumentNode;
   try {
     document = parse(payload.query);

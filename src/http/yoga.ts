@@ -2,7 +2,13 @@ import { maxAliasesPlugin } from '@escape.tech/graphql-armor-max-aliases';
 import { maxDepthPlugin } from '@escape.tech/graphql-armor-max-depth';
 import { maxDirectivesPlugin } from '@escape.tech/graphql-armor-max-directives';
 import { maxTokensPlugin } from '@escape.tech/graphql-armor-max-tokens';
-import { type ExecutionArgs, type ExecutionResult, GraphQLError, type GraphQLSchema, getOperationAST } from 'graphql';
+import {
+  type ExecutionArgs,
+  type ExecutionResult,
+  GraphQLError,
+  type GraphQLSchema,
+  getOperationAST,
+} from 'graphql';
 import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
 import type { Logger } from 'pino';
 import type { Context } from '../schema/context.ts';
@@ -78,7 +84,9 @@ function useDeadline(deadlineSeconds: YogaOptions['deadlineSeconds']): Plugin {
 
 function rootFields({ document, operationName }: ExecutionArgs): readonly string[] {
   const operation = getOperationAST(document, operationName);
-  const names = operation?.selectionSet.selections.map((selection) => (selection.kind === 'Field' ? selection.name.value : ''));
+  const names = operation?.selectionSet.selections.map((selection) =>
+    selection.kind === 'Field' ? selection.name.value : '',
+  );
   return names?.length ? names : [''];
 }
 

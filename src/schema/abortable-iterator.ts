@@ -3,7 +3,9 @@
  * its next value comes, which for a subscription may be never.
  * @param run makes the generator; its signal is aborted when the iterator is ended
  */
-export function abortableIterator<T>(run: (signal: AbortSignal) => AsyncGenerator<T>): AsyncIterableIterator<T> {
+export function abortableIterator<T>(
+  run: (signal: AbortSignal) => AsyncGenerator<T>,
+): AsyncIterableIterator<T> {
   const controller = new AbortController();
   const generator = run(controller.signal);
   const end = { done: true, value: undefined } as const;

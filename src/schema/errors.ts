@@ -1,5 +1,10 @@
 import { GraphQLError } from 'graphql';
-import { IdempotencyConflictError, INPUT_ISSUE_CODES, InvalidInputError, NotFoundError } from '../services/errors.ts';
+import {
+  IdempotencyConflictError,
+  INPUT_ISSUE_CODES,
+  InvalidInputError,
+  NotFoundError,
+} from '../services/errors.ts';
 import { builder } from './builder.ts';
 
 /** The request asks for something that cannot be asked for; what is wrong is in the message. */

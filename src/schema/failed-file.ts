@@ -14,7 +14,13 @@ export const FailedFile = builder.drizzleNode('failedFiles', {
     error: t.field({
       type: TaskError,
       select: {
-        columns: { errorCode: true, errorMessage: true, errorRetryable: true, errorMeasured: true, errorRequired: true },
+        columns: {
+          errorCode: true,
+          errorMessage: true,
+          errorRetryable: true,
+          errorMeasured: true,
+          errorRequired: true,
+        },
       },
       resolve: (file) => ({
         code: file.errorCode,
@@ -28,7 +34,11 @@ export const FailedFile = builder.drizzleNode('failedFiles', {
   }),
 });
 
-export const FailedFileEdge = builder.edgeObject({ type: FailedFile, name: 'FailedFileEdge', nodeNullable: false });
+export const FailedFileEdge = builder.edgeObject({
+  type: FailedFile,
+  name: 'FailedFileEdge',
+  nodeNullable: false,
+});
 export const FailedFileConnection = builder.connectionObject(
   {
     type: FailedFile,

@@ -1,6 +1,12 @@
 import { sql } from 'drizzle-orm';
 import { countRows } from '../services/count-rows.ts';
-import { importWhere, ownedBy, taskConditions, type TaskFilter as TaskFilterShape, type TaskWhere } from '../services/filters.ts';
+import {
+  importWhere,
+  ownedBy,
+  type TaskFilter as TaskFilterShape,
+  type TaskWhere,
+  taskConditions,
+} from '../services/filters.ts';
 import type { ImportFigures } from '../services/import-figures.ts';
 import { builder } from './builder.ts';
 import { badUserInput } from './errors.ts';
@@ -49,9 +55,14 @@ const ImportProgress = builder.objectRef<ImportFigures>('ImportProgress').implem
 });
 
 const ImportErrorCode = builder.enumType('ImportErrorCode', { values: ['NOTHING_CAME_IN'] as const });
-const ImportError = builder.objectRef<{ readonly code: 'NOTHING_CAME_IN'; readonly message: string }>('ImportError').implement({
-  fields: (t) => ({ code: t.expose('code', { type: ImportErrorCode }), message: t.exposeString('message') }),
-});
+const ImportError = builder
+  .objectRef<{ readonly code: 'NOTHING_CAME_IN'; readonly message: string }>('ImportError')
+  .implement({
+    fields: (t) => ({
+      code: t.expose('code', { type: ImportErrorCode }),
+      message: t.exposeString('message'),
+    }),
+  });
 
 const FIGURES_SELECTION = { columns: { id: true, state: true, found: true, counts: true } } as const;
 
@@ -60,8 +71,15 @@ export const Import = builder.drizzleNode('imports', {
   id: { column: (row) => row.id },
   fields: (t) => ({
     team: t.relation('team'),
-    state: t.field({ type: ImportState, select: { columns: { state: true } }, resolve: ({ state }) => known(STATES, state) }),
-    finished: t.boolean({ select: { columns: { finishedAt: true } }, resolve: ({ finishedAt }) => finishedAt !== null }),
+    state: t.field({
+      type: ImportState,
+      select: { columns: { state: true } },
+      resolve: ({ state }) => known(STATES, state),
+    }),
+    finished: t.boolean({
+      select: { columns: { finishedAt: true } },
+      resolve: ({ finishedAt }) => finishedAt !== null,
+    }),
     hasFailures: t.boolean({
       description: 'At least one video failed, or was rejected by the prerequisites.',
       select: { columns: { ...FIGURES_SELECTION.columns, hasFailures: true } },
@@ -76,8 +94,16 @@ export const Import = builder.drizzleNode('imports', {
     systemName: t.exposeString('systemName', { nullable: true }),
     incremental: t.exposeBoolean('incremental'),
     metadata: t.expose('metadata', { type: 'Metadata', nullable: true }),
-    counts: t.field({ type: ImportCounts, select: FIGURES_SELECTION, resolve: (row, _args, { figures }) => figures.load(row) }),
-    progress: t.field({ type: ImportProgress, select: FIGURES_SELECTION, resolve: (row, _args, { figures }) => figures.load(row) }),
+    counts: t.field({
+      type: ImportCounts,
+      select: FIGURES_SELECTION,
+      resolve: (row, _args, { figures }) => figures.load(row),
+    }),
+    progress: t.field({
+      type: ImportProgress,
+      select: FIGURES_SELECTION,
+      resolve: (row, _args, { figures }) => figures.load(row),
+    }),
     cursor: t.string({
       description:
         'Where things stood before this answer was read: importProgress(after:) from here misses nothing of what follows.',
@@ -89,7 +115,11 @@ export const Import = builder.drizzleNode('imports', {
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime' }),
     updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When the state last changed.' }),
-    startedAt: t.expose('startedAt', { type: 'DateTime', nullable: true, description: 'When planning was over.' }),
+    startedAt: t.expose('startedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When planning was over.',
+    }),
     finishedAt: t.expose('finishedAt', { type: 'DateTime', nullable: true }),
     error: t.field({
       type: ImportError,
@@ -97,7 +127,9 @@ export const Import = builder.drizzleNode('imports', {
       description: 'Why the import as a whole failed.',
       select: { columns: { errorCode: true, errorMessage: true } },
       resolve: ({ errorCode, errorMessage }) =>
-        errorCode === null ? null : { code: known(['NOTHING_CAME_IN'], errorCode), message: errorMessage ?? '' },
+        errorCode === null
+          ? null
+          : { code: known(['NOTHING_CAME_IN'], errorCode), message: errorMessage ?? '' },
     }),
     tasks: t.relatedConnection(
       'tasks',
@@ -129,7 +161,9 @@ export const Import = builder.drizzleNode('imports', {
 
 function ofImport(filter: TaskFilterShape | null | undefined): TaskWhere {
   if (filter?.importId != null || filter?.teamId != null) {
-    throw badUserInput('filter.importId and filter.teamId are not taken here: these are the tasks of one import.');
+    throw badUserInput(
+      'filter.importId and filter.teamId are not taken here: these are the tasks of one import.',
+    );
   }
   return { AND: [...taskConditions(filter ?? {})] };
 }
@@ -156,7 +190,9 @@ const ImportFilter = builder.inputType('ImportFilter', {
     createdAt: t.field({ type: DateTimeRange }),
   }),
 });
-const ImportOrderField = builder.enumType('ImportOrderField', { values: ['CREATED_AT', 'UPDATED_AT'] as const });
+const ImportOrderField = builder.enumType('ImportOrderField', {
+  values: ['CREATED_AT', 'UPDATED_AT'] as const,
+});
 const ImportOrder = builder.inputType('ImportOrder', {
   fields: (t) => ({
     field: t.field({ type: ImportOrderField, required: true }),
@@ -165,7 +201,10 @@ const ImportOrder = builder.inputType('ImportOrder', {
 });
 
 for (const [name, description] of [
-  ['importStatus', 'One import and where each of its videos stands; null when there is none, or it is another team\'s.'],
+  [
+    'importStatus',
+    "One import and where each of its videos stands; null when there is none, or it is another team's.",
+  ],
   ['import', 'The same, named like its siblings.'],
 ] as const) {
   builder.queryField(name, (t) =>
@@ -191,10 +230,14 @@ builder.queryField('imports', (t) =>
       resolve: (query, _root, args, { db, viewer }) => {
         const order = orderOf(args.orderBy);
         return db.query.imports.findMany(
-          query({ where: importWhere(viewer, args.filter ?? {}), ...orderedPage(`imports ${order.by} ${order.direction}`, args, order) }),
+          query({
+            where: importWhere(viewer, args.filter ?? {}),
+            ...orderedPage(`imports ${order.by} ${order.direction}`, args, order),
+          }),
         );
       },
-      totalCount: (_root, { filter }, { db, viewer }) => countRows(db, 'imports', importWhere(viewer, filter ?? {})),
+      totalCount: (_root, { filter }, { db, viewer }) =>
+        countRows(db, 'imports', importWhere(viewer, filter ?? {})),
     },
     ImportConnection,
     ImportEdge,

@@ -61,7 +61,10 @@ export const Index = builder.drizzleNode('indexes', {
     videoCount: t.int({
       select: {
         columns: {},
-        extras: { videoCount: (index) => sql<number>`(select count(*)::int from videos v where v.index_id = ${index.id})` },
+        extras: {
+          videoCount: (index) =>
+            sql<number>`(select count(*)::int from videos v where v.index_id = ${index.id})`,
+        },
       },
       resolve: (index) => index.videoCount,
     }),
@@ -96,7 +99,10 @@ builder.queryFields((t) => ({
       args: { teamId: t.arg.id() },
       resolve: (query, _root, args, { db, viewer }) =>
         db.query.indexes.findMany(
-          query({ where: indexWhere(viewer, args.teamId), ...orderedPage('indexes', args, { by: 'createdAt', direction: 'desc' }) }),
+          query({
+            where: indexWhere(viewer, args.teamId),
+            ...orderedPage('indexes', args, { by: 'createdAt', direction: 'desc' }),
+          }),
         ),
       totalCount: (_root, { teamId }, { db, viewer }) => countRows(db, 'indexes', indexWhere(viewer, teamId)),
     },

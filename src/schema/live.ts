@@ -1,5 +1,5 @@
-import { importProgress, type ImportEvent } from '../services/import-progress.ts';
 import { ownedBy } from '../services/filters.ts';
+import { type ImportEvent, importProgress } from '../services/import-progress.ts';
 import { taskProgress } from '../services/task-progress.ts';
 import { abortableIterator } from './abortable-iterator.ts';
 import { builder } from './builder.ts';
@@ -11,7 +11,9 @@ import { Task } from './task.ts';
 const ImportProgressEvent = builder.objectRef<ImportEvent>('ImportProgressEvent').implement({
   fields: (t) => ({
     cursor: t.exposeString('cursor', { description: 'Pass it as `after` to go on from here.' }),
-    snapshot: t.exposeBoolean('snapshot', { description: 'This event is part of where things stand; false: it is a change.' }),
+    snapshot: t.exposeBoolean('snapshot', {
+      description: 'This event is part of where things stand; false: it is a change.',
+    }),
     import: t.drizzleField({
       type: Import,
       resolve: async (query, { importId }, _args, { db }) => {
@@ -22,11 +24,14 @@ const ImportProgressEvent = builder.objectRef<ImportEvent>('ImportProgressEvent'
     }),
     changed: t.drizzleField({
       type: [Task],
-      description: 'Tasks made or changed since the last event: the latest state of each, once; at most 100, more follow at once.',
+      description:
+        'Tasks made or changed since the last event: the latest state of each, once; at most 100, more follow at once.',
       resolve: (query, { changedIds }, _args, { db }) =>
         changedIds.length === 0
           ? []
-          : db.query.tasks.findMany(query({ where: { id: { in: [...changedIds] } }, orderBy: { ordinal: 'asc', id: 'asc' } })),
+          : db.query.tasks.findMany(
+              query({ where: { id: { in: [...changedIds] } }, orderBy: { ordinal: 'asc', id: 'asc' } }),
+            ),
     }),
     rejected: t.drizzleField({
       type: [FailedFile],
@@ -58,23 +63,31 @@ builder.subscriptionFields((t) => ({
   importProgress: t.field({
     type: ImportProgressEvent,
     description:
-      'One import as it goes. First the snapshot: the import and all its tasks and rejected files, finished ones too, in one or more events of at most 100 tasks. Then each change as it comes, then the end; completes when the import has finished. With `after`, which may be the cursor of any event: only what changed since, or a new snapshot where that cursor cannot be honoured (malformed, another import\'s, older than the server keeps). When a snapshot begins, forget what earlier events said. tasks: false sends the import alone, without its tasks and rejected files.',
-    args: { id: t.arg.id({ required: true }), after: t.arg.string(), tasks: t.arg.boolean({ required: true, defaultValue: true }) },
+      "One import as it goes. First the snapshot: the import and all its tasks and rejected files, finished ones too, in one or more events of at most 100 tasks. Then each change as it comes, then the end; completes when the import has finished. With `after`, which may be the cursor of any event: only what changed since, or a new snapshot where that cursor cannot be honoured (malformed, another import's, older than the server keeps). When a snapshot begins, forget what earlier events said. tasks: false sends the import alone, without its tasks and rejected files.",
+    args: {
+      id: t.arg.id({ required: true }),
+      after: t.arg.string(),
+      tasks: t.arg.boolean({ required: true, defaultValue: true }),
+    },
     subscribe: async (_root, { id, after, tasks }, context) => {
       const where = ownedBy(context.viewer, 'Import', id);
       const row = where && (await context.db.query.imports.findFirst({ where, columns: { id: true } }));
       if (!row) throw notFound('import');
-      return abortableIterator((signal) => importProgress(context, { importId: row.id, after: after ?? null, tasks, signal }));
+      return abortableIterator((signal) =>
+        importProgress(context, { importId: row.id, after: after ?? null, tasks, signal }),
+      );
     },
     resolve: (event) => event,
   }),
   taskProgress: t.field({
     type: TaskProgressEvent,
-    description: 'One task: where it stands, each change, its end; completes when the task has finished or was deleted.',
+    description:
+      'One task: where it stands, each change, its end; completes when the task has finished or was deleted.',
     args: { id: t.arg.id({ required: true }) },
     subscribe: async (_root, { id }, context) => {
       const where = ownedBy(context.viewer, 'Task', id);
-      const row = where && (await context.db.query.tasks.findFirst({ where, columns: { id: true, importId: true } }));
+      const row =
+        where && (await context.db.query.tasks.findFirst({ where, columns: { id: true, importId: true } }));
       if (!row?.importId) throw notFound('task');
       const { id: taskId, importId } = row;
       return abortableIterator((signal) => taskProgress(context, { taskId, importId, signal }));

@@ -22,12 +22,17 @@ const FIND: Record<Exclude<IdentifiedType, 'Team'>, Find> = {
 };
 
 /** Tells which type of the interface a row is. */
-function branded<Row extends object>(ref: { addBrand(row: Row): Row }, row: Row | undefined): Row | undefined {
+function branded<Row extends object>(
+  ref: { addBrand(row: Row): Row },
+  row: Row | undefined,
+): Row | undefined {
   return row && ref.addBrand(row);
 }
 
 async function findTeam({ db }: Context, viewer: Viewer, id: string): Promise<object | undefined> {
-  return viewer.teamIds.includes(id) ? branded(Team, await db.query.teams.findFirst({ where: { id } })) : undefined;
+  return viewer.teamIds.includes(id)
+    ? branded(Team, await db.query.teams.findFirst({ where: { id } }))
+    : undefined;
 }
 
 builder.queryField('node', (t) =>

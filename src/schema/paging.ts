@@ -20,7 +20,11 @@ const MAX_PAGE = 100;
  * @param list what tells this list and order from any other
  * @throws BAD_USER_INPUT when the page is out of bounds, or a cursor is not this list's
  */
-export function orderedPage<Column extends string>(list: string, args: PageArgs, order: { readonly by: Column; readonly direction: Direction }) {
+export function orderedPage<Column extends string>(
+  list: string,
+  args: PageArgs,
+  order: { readonly by: Column; readonly direction: Direction },
+) {
   checkPage(list, args);
   const { by, direction } = order;
   const orderBy: Record<string, Direction> = { [by]: direction, id: direction, list: direction };
@@ -32,10 +36,12 @@ export function orderedPage<Column extends string>(list: string, args: PageArgs,
 function checkPage(list: string, { first, last, after, before }: PageArgs): void {
   if (first != null && last != null) throw badUserInput('A page is given by first or by last, not by both.');
   for (const [name, size] of Object.entries({ first, last })) {
-    if (size != null && (size < 0 || size > MAX_PAGE)) throw badUserInput(`${name} must be 0 to ${MAX_PAGE}, not ${size}.`);
+    if (size != null && (size < 0 || size > MAX_PAGE))
+      throw badUserInput(`${name} must be 0 to ${MAX_PAGE}, not ${size}.`);
   }
   for (const [name, cursor] of Object.entries({ after, before })) {
-    if (cursor != null && !isCursorOf(list, cursor)) throw badUserInput(`${name} is not a cursor of this list.`);
+    if (cursor != null && !isCursorOf(list, cursor))
+      throw badUserInput(`${name} is not a cursor of this list.`);
   }
 }
 
@@ -47,7 +53,8 @@ function isCursorOf(list: string, cursor: string): boolean {
     const values: unknown = decodeCursorChunk(decoded.slice(3));
     if (!Array.isArray(values) || values.length !== 3) return false;
     const [position, id, name] = values;
-    const placed = typeof position === 'number' || (position instanceof Date && !Number.isNaN(position.getTime()));
+    const placed =
+      typeof position === 'number' || (position instanceof Date && !Number.isNaN(position.getTime()));
     return name === list && placed && typeof id === 'string' && /^[0-9a-f-]{36}$/.test(id);
   } catch {
     return false;
@@ -58,7 +65,9 @@ function isCursorOf(list: string, cursor: string): boolean {
 export const countsRows = { extensions: { pothosDrizzleTotalCount: true } };
 
 /** The count of a connection, computed only when it is asked for. */
-export function countOf(connection: { readonly totalCount?: number | (() => number | Promise<number>) | null }): number | Promise<number> {
+export function countOf(connection: {
+  readonly totalCount?: number | (() => number | Promise<number>) | null;
+}): number | Promise<number> {
   const { totalCount } = connection;
   return typeof totalCount === 'function' ? totalCount() : (totalCount ?? 0);
 }

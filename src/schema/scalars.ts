@@ -42,15 +42,24 @@ function parseMetadata(value: unknown): Metadata {
     throw invalid('Metadata is an object of strings, numbers and booleans.');
   }
   for (const [key, item] of Object.entries(value)) {
-    const flat = typeof item === 'string' || typeof item === 'boolean' || (typeof item === 'number' && Number.isFinite(item));
-    if (!flat) throw invalid(`Metadata is flat: the value of "${key}" must be a string, a finite number or a boolean.`);
+    const flat =
+      typeof item === 'string' ||
+      typeof item === 'boolean' ||
+      (typeof item === 'number' && Number.isFinite(item));
+    if (!flat)
+      throw invalid(
+        `Metadata is flat: the value of "${key}" must be a string, a finite number or a boolean.`,
+      );
   }
   // Every value has just been checked.
   return value as Metadata;
 }
 
 /** A literal in the document; a key that occurs twice would silently lose a value. */
-function parseMetadataLiteral(node: ValueNode, variables: Record<string, unknown> | null | undefined): Metadata {
+function parseMetadataLiteral(
+  node: ValueNode,
+  variables: Record<string, unknown> | null | undefined,
+): Metadata {
   if (node.kind === Kind.OBJECT) {
     const names = node.fields.map((field) => field.name.value);
     if (new Set(names).size < names.length) throw invalid('Metadata names each key once.');

@@ -12,7 +12,9 @@ const VideoInput = builder.inputType('VideoInput', {
     name: t.string({ description: '1 to 255 characters; the fileName when left out.' }),
     description: t.string({ description: 'Up to 511 characters.' }),
     metadata: t.field({ type: 'Metadata' }),
-    sha256: t.string({ description: 'Of the whole file, in hex. A file that is not this one fails with CHECKSUM_MISMATCH.' }),
+    sha256: t.string({
+      description: 'Of the whole file, in hex. A file that is not this one fails with CHECKSUM_MISMATCH.',
+    }),
   }),
 });
 
@@ -29,7 +31,10 @@ const ImportSourceInput = builder.inputType('ImportSourceInput', {
   description: 'Exactly one.',
   isOneOf: true,
   fields: (t) => ({
-    videos: t.field({ type: VideosSourceInput, description: 'Videos by URL, as known to the system they come from.' }),
+    videos: t.field({
+      type: VideosSourceInput,
+      description: 'Videos by URL, as known to the system they come from.',
+    }),
   }),
 });
 
@@ -38,7 +43,8 @@ const StartImportInput = builder.inputType('StartImportInput', {
     from: t.field({ type: ImportSourceInput, required: true }),
     indexId: t.id({ description: "The team's default index when left out." }),
     teamId: t.id({
-      description: "Left out: the team of the index named, else the key's default team. Ids of different teams: NotFoundError.",
+      description:
+        "Left out: the team of the index named, else the key's default team. Ids of different teams: NotFoundError.",
     }),
     incremental: t.boolean({
       required: true,
@@ -76,6 +82,8 @@ builder.mutationField('startImport', (t) =>
       types: [InvalidInputError, NotFoundError, IdempotencyConflictError],
       union: { name: 'StartImportResult' },
     },
-    resolve: async (_root, { input }, { services, viewer }) => ({ importId: await startImport(services, viewer, input) }),
+    resolve: async (_root, { input }, { services, viewer }) => ({
+      importId: await startImport(services, viewer, input),
+    }),
   }),
 );

@@ -18,7 +18,11 @@ export const SystemMetadata = builder.objectRef<FileFacts>('SystemMetadata').imp
     videoCodec: t.exposeString('videoCodec'),
     audioCodec: t.exposeString('audioCodec', { nullable: true }),
     frameRate: t.exposeFloat('frameRate', { nullable: true }),
-    bitrate: t.field({ type: 'BigInt', nullable: true, resolve: ({ bitrate }) => (bitrate === null ? null : Math.round(bitrate)) }),
+    bitrate: t.field({
+      type: 'BigInt',
+      nullable: true,
+      resolve: ({ bitrate }) => (bitrate === null ? null : Math.round(bitrate)),
+    }),
     rotation: t.exposeInt('rotation'),
     hdr: t.exposeBoolean('hdr'),
   }),

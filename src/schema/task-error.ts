@@ -32,7 +32,8 @@ export const TaskErrorCode = builder.enumType('TaskErrorCode', {
 });
 
 /** A code that a newer version wrote is none that this one can show. */
-const toCode = (code: string): TaskErrorCodeValue => TASK_ERROR_CODES.find((known) => known === code) ?? 'INTERNAL';
+const toCode = (code: string): TaskErrorCodeValue =>
+  TASK_ERROR_CODES.find((known) => known === code) ?? 'INTERNAL';
 
 export const TaskError = builder.objectRef<StoredError>('TaskError').implement({
   description:

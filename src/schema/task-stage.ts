@@ -6,7 +6,10 @@ import { TaskError } from './task-error.ts';
 const STATES = ['WAITING', 'RUNNING', 'DONE', 'FAILED', 'SKIPPED'] as const;
 
 const StageName = builder.enumType('StageName', { values: ['UPLOAD', 'VALIDATION'] as const });
-const StageState = builder.enumType('StageState', { description: 'SKIPPED: the task ended before it.', values: STATES });
+const StageState = builder.enumType('StageState', {
+  description: 'SKIPPED: the task ended before it.',
+  values: STATES,
+});
 
 const instant = (text: string | undefined) => (text === undefined ? null : new Date(text));
 
@@ -19,6 +22,10 @@ export const TaskStage = builder.objectRef<StoredStage>('TaskStage').implement({
     fraction: t.exposeFloat('fraction'),
     error: t.field({ type: TaskError, nullable: true, resolve: ({ error }) => error }),
     startedAt: t.field({ type: 'DateTime', nullable: true, resolve: ({ startedAt }) => instant(startedAt) }),
-    finishedAt: t.field({ type: 'DateTime', nullable: true, resolve: ({ finishedAt }) => instant(finishedAt) }),
+    finishedAt: t.field({
+      type: 'DateTime',
+      nullable: true,
+      resolve: ({ finishedAt }) => instant(finishedAt),
+    }),
   }),
 });

@@ -10,7 +10,16 @@ import { SystemMetadata } from './system-metadata.ts';
 import { TaskError, TaskErrorCode } from './task-error.ts';
 import { TaskStage } from './task-stage.ts';
 
-const STATUSES = ['PENDING', 'UPLOADING', 'VALIDATING', 'QUEUED', 'INDEXING', 'READY', 'SKIPPED', 'FAILED'] as const;
+const STATUSES = [
+  'PENDING',
+  'UPLOADING',
+  'VALIDATING',
+  'QUEUED',
+  'INDEXING',
+  'READY',
+  'SKIPPED',
+  'FAILED',
+] as const;
 const OUTCOMES = ['CREATED', 'UPDATED', 'SKIPPED', 'FAILED'] as const;
 const SKIP_REASONS = ['SAME_CONTENT', 'SAME_RECORD', 'SUPERSEDED'] as const;
 const WAIT_REASONS = ['WORKER', 'RETRY', 'STORAGE', 'SAME_CONTENT'] as const;
@@ -98,11 +107,15 @@ export const Task = builder.drizzleNode('tasks', {
       select: { columns: { skipReason: true } },
       resolve: ({ skipReason }) => skipReason && known(SKIP_REASONS, skipReason),
     }),
-    reason: t.exposeString('reason', { nullable: true, description: 'Why it was skipped or failed, in words.' }),
+    reason: t.exposeString('reason', {
+      nullable: true,
+      description: 'Why it was skipped or failed, in words.',
+    }),
     error: t.field({
       type: TaskError,
       nullable: true,
-      description: 'Why the latest attempt failed. With a status other than FAILED: it will be tried again at nextAttemptAt.',
+      description:
+        'Why the latest attempt failed. With a status other than FAILED: it will be tried again at nextAttemptAt.',
       select: { columns: { error: true } },
       resolve: ({ error }) => error,
     }),
@@ -114,7 +127,11 @@ export const Task = builder.drizzleNode('tasks', {
       resolve: ({ waitingFor }) => waitingFor && known(WAIT_REASONS, waitingFor),
     }),
     nextAttemptAt: t.expose('nextAttemptAt', { type: 'DateTime', nullable: true }),
-    progress: t.field({ type: TaskProgress, select: PROGRESS_SELECTION, resolve: (task) => progressOf(task) }),
+    progress: t.field({
+      type: TaskProgress,
+      select: PROGRESS_SELECTION,
+      resolve: (task) => progressOf(task),
+    }),
     stages: t.field({ type: [TaskStage], select: PROGRESS_SELECTION, resolve: (task) => stagesOf(task) }),
     attempts: t.exposeInt('attempts', { description: 'Attempts begun so far, this one included.' }),
     metadata: t.expose('metadata', { type: 'Metadata', nullable: true }),
@@ -129,7 +146,11 @@ export const Task = builder.drizzleNode('tasks', {
       type: 'DateTime',
       description: 'When the status last changed; progress does not move it.',
     }),
-    startedAt: t.expose('startedAt', { type: 'DateTime', nullable: true, description: 'Of the latest attempt.' }),
+    startedAt: t.expose('startedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'Of the latest attempt.',
+    }),
     finishedAt: t.expose('finishedAt', { type: 'DateTime', nullable: true }),
   }),
 });
@@ -192,10 +213,14 @@ builder.queryFields((t) => ({
       resolve: (query, _root, args, { db, viewer }) => {
         const order = orderOf(args.orderBy);
         return db.query.tasks.findMany(
-          query({ where: taskWhere(viewer, args.filter ?? {}), ...orderedPage(`tasks ${order.by} ${order.direction}`, args, order) }),
+          query({
+            where: taskWhere(viewer, args.filter ?? {}),
+            ...orderedPage(`tasks ${order.by} ${order.direction}`, args, order),
+          }),
         );
       },
-      totalCount: (_root, { filter }, { db, viewer }) => countRows(db, 'tasks', taskWhere(viewer, filter ?? {})),
+      totalCount: (_root, { filter }, { db, viewer }) =>
+        countRows(db, 'tasks', taskWhere(viewer, filter ?? {})),
     },
     TaskConnection,
     TaskEdge,

@@ -18,7 +18,10 @@ Viewer.implement({
     "A list is of one team: teamId, else the team of another id in its filter, else the key's default team. Lookups by id reach all of the key's teams.",
   fields: (t) => ({
     keyName: t.exposeString('keyName'),
-    scopes: t.field({ type: [Scope], resolve: ({ scopes }) => (scopes.includes('ADMIN') ? ['ADMIN' as const] : []) }),
+    scopes: t.field({
+      type: [Scope],
+      resolve: ({ scopes }) => (scopes.includes('ADMIN') ? ['ADMIN' as const] : []),
+    }),
     defaultTeam: t.drizzleField({
       type: Team,
       resolve: async (query, _viewer, _args, { db, viewer }) => {
@@ -30,7 +33,9 @@ Viewer.implement({
     teams: t.drizzleField({
       type: [Team],
       resolve: (query, _viewer, _args, { db, viewer }) =>
-        db.query.teams.findMany(query({ where: { id: { in: [...viewer.teamIds] } }, orderBy: { createdAt: 'asc', id: 'asc' } })),
+        db.query.teams.findMany(
+          query({ where: { id: { in: [...viewer.teamIds] } }, orderBy: { createdAt: 'asc', id: 'asc' } }),
+        ),
     }),
   }),
 });

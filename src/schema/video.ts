@@ -54,7 +54,8 @@ export const Video = builder.drizzleNode('videos', {
     indexedAt: t.expose('indexedAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When indexing was last done with it; null until then: the video can be played, its analysis is not complete.',
+      description:
+        'When indexing was last done with it; null until then: the video can be played, its analysis is not complete.',
     }),
   }),
 });
@@ -86,7 +87,9 @@ const VideoFilter = builder.inputType('VideoFilter', {
     updatedAt: t.field({ type: DateTimeRange }),
   }),
 });
-const VideoOrderField = builder.enumType('VideoOrderField', { values: ['CREATED_AT', 'UPDATED_AT'] as const });
+const VideoOrderField = builder.enumType('VideoOrderField', {
+  values: ['CREATED_AT', 'UPDATED_AT'] as const,
+});
 const VideoOrder = builder.inputType('VideoOrder', {
   fields: (t) => ({
     field: t.field({ type: VideoOrderField, required: true }),
@@ -111,10 +114,14 @@ builder.queryFields((t) => ({
       resolve: (query, _root, args, { db, viewer }) => {
         const order = orderOf(args.orderBy);
         return db.query.videos.findMany(
-          query({ where: videoWhere(viewer, args.filter ?? {}), ...orderedPage(`videos ${order.by} ${order.direction}`, args, order) }),
+          query({
+            where: videoWhere(viewer, args.filter ?? {}),
+            ...orderedPage(`videos ${order.by} ${order.direction}`, args, order),
+          }),
         );
       },
-      totalCount: (_root, { filter }, { db, viewer }) => countRows(db, 'videos', videoWhere(viewer, filter ?? {})),
+      totalCount: (_root, { filter }, { db, viewer }) =>
+        countRows(db, 'videos', videoWhere(viewer, filter ?? {})),
     },
     VideoConnection,
     VideoEdge,

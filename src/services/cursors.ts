@@ -20,7 +20,9 @@ const DECIMAL = /^\d{1,20}$/;
 
 /** Makes the cursors of a database: its system identifier is part of each, since transaction ids mean nothing elsewhere. */
 export async function createCursors(db: Database): Promise<Cursors> {
-  const { rows } = await db.execute<{ id: string }>(sql`select system_identifier::text as id from pg_control_system()`);
+  const { rows } = await db.execute<{ id: string }>(
+    sql`select system_identifier::text as id from pg_control_system()`,
+  );
   const system = rows[0]?.id ?? '';
   return {
     encode: (importId, { xmin, ordinal }) =>
@@ -30,7 +32,8 @@ export async function createCursors(db: Database): Promise<Cursors> {
       if (parts === null || parts[0] !== system || parts[1] !== importId) return null;
       const [, , xmin, ordinal] = parts;
       if (typeof xmin !== 'string' || !DECIMAL.test(xmin)) return null;
-      if (ordinal !== null && !(typeof ordinal === 'number' && Number.isInteger(ordinal) && ordinal >= -1)) return null;
+      if (ordinal !== null && !(typeof ordinal === 'number' && Number.isInteger(ordinal) && ordinal >= -1))
+        return null;
       return { xmin, ordinal };
     },
   };

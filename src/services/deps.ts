@@ -9,7 +9,12 @@ import type { Requirements } from './requirements.ts';
 /** What a look at a remote file told, before any transfer. */
 export type Probe =
   /** Its header says all that the rules ask for, and they hold. */
-  | { readonly kind: 'FITS'; readonly version: string | null; readonly size: number | null; readonly metadata: StoredSystemMetadata }
+  | {
+      readonly kind: 'FITS';
+      readonly version: string | null;
+      readonly size: number | null;
+      readonly metadata: StoredSystemMetadata;
+    }
   /** The version is the one asked about: nothing more was read. */
   | { readonly kind: 'UNCHANGED'; readonly version: string; readonly size: number | null }
   /** What the header did not tell is judged after the transfer; so is whatever may pass. */
@@ -20,7 +25,11 @@ export type Probe =
 /** Looks at a remote file by range requests. Rejects only when its signal is aborted. */
 export type Prober = (
   url: string,
-  options: { readonly knownVersion: string | null; readonly requirements: Requirements; readonly signal: AbortSignal },
+  options: {
+    readonly knownVersion: string | null;
+    readonly requirements: Requirements;
+    readonly signal: AbortSignal;
+  },
 ) => Promise<Probe>;
 
 /** What the use-cases work with; built once, in app.ts. */

@@ -23,12 +23,18 @@ export async function lockOpenTask(tx: Transaction, taskId: string): Promise<Tas
 const inList = (list: readonly string[], value: string) => list.includes(value);
 
 /** What the task's row takes over from its progress when it stops running: the figures where they were left. */
-async function takeProgress(tx: Transaction, task: TaskRow): Promise<{ fraction: number; bytesDone: number }> {
+async function takeProgress(
+  tx: Transaction,
+  task: TaskRow,
+): Promise<{ fraction: number; bytesDone: number }> {
   const { rows } = await tx.execute<{ attempt: number; fraction: number; bytes_done: string }>(sql`
     delete from task_progress where task_id = ${task.id} returning attempt, fraction, bytes_done`);
   const [live] = rows;
   if (!live || live.attempt !== task.attempts) return { fraction: task.fraction, bytesDone: task.bytesDone };
-  return { fraction: Math.max(task.fraction, live.fraction), bytesDone: Math.max(task.bytesDone, Number(live.bytes_done)) };
+  return {
+    fraction: Math.max(task.fraction, live.fraction),
+    bytesDone: Math.max(task.bytesDone, Number(live.bytes_done)),
+  };
 }
 
 type Change = Partial<typeof tasks.$inferInsert>;
@@ -90,7 +96,11 @@ export async function skipTask(tx: Transaction, task: TaskRow, skip: Skip): Prom
 }
 
 /** Ends a locked task as READY. `change` says what else is new about it. */
-export async function completeTask(tx: Transaction, task: TaskRow, change: Change & { readonly outcome: 'CREATED' | 'UPDATED' }): Promise<void> {
+export async function completeTask(
+  tx: Transaction,
+  task: TaskRow,
+  change: Change & { readonly outcome: 'CREATED' | 'UPDATED' },
+): Promise<void> {
   const now = new Date();
   const { bytesDone } = await takeProgress(tx, task);
   await moveTask(tx, task, {
@@ -135,7 +145,11 @@ export function taskPrefix(task: Pick<TaskRow, 'teamId' | 'id'>): string {
 const ZOMBIE_SECONDS = 90;
 
 /** Has the bytes of a task deleted, those of all its claims but `keep`, once no zombie can write there any more. */
-export async function deleteTaskObjects(tx: Transaction, task: Pick<TaskRow, 'teamId' | 'id' | 'attempts'>, keep: string | null): Promise<void> {
+export async function deleteTaskObjects(
+  tx: Transaction,
+  task: Pick<TaskRow, 'teamId' | 'id' | 'attempts'>,
+  keep: string | null,
+): Promise<void> {
   if (task.attempts === 0 || (keep !== null && task.attempts === 1)) return;
   await enqueue(tx, deleteObjects, {
     subjectId: uuidv7(),

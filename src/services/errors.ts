@@ -6,7 +6,15 @@ export interface InputIssue {
   readonly message: string;
 }
 
-export const INPUT_ISSUE_CODES = ['REQUIRED', 'INVALID', 'TOO_SHORT', 'TOO_LONG', 'TOO_FEW', 'TOO_MANY', 'RESERVED_KEY'] as const;
+export const INPUT_ISSUE_CODES = [
+  'REQUIRED',
+  'INVALID',
+  'TOO_SHORT',
+  'TOO_LONG',
+  'TOO_FEW',
+  'TOO_MANY',
+  'RESERVED_KEY',
+] as const;
 export type InputIssueCode = (typeof INPUT_ISSUE_CODES)[number];
 
 /** The input breaks rules that its types cannot express; nothing was stored. */
@@ -38,7 +46,9 @@ export class IdempotencyConflictError extends Error {
   override readonly name = 'IdempotencyConflictError';
 
   constructor() {
-    super('This idempotency key was used before with another input. Use a new key, or send the same input again.');
+    super(
+      'This idempotency key was used before with another input. Use a new key, or send the same input again.',
+    );
   }
 }
 

@@ -5,7 +5,9 @@ import { fromPublicId, type IdentifiedType } from './public-ids.ts';
 import type { Viewer } from './viewer.ts';
 
 type Rows = Database['query'];
-type WhereOf<Table extends keyof Rows> = NonNullable<NonNullable<Parameters<Rows[Table]['findMany']>[0]>['where']>;
+type WhereOf<Table extends keyof Rows> = NonNullable<
+  NonNullable<Parameters<Rows[Table]['findMany']>[0]>['where']
+>;
 
 /** Conditions on the rows of a list, as relational queries take them. */
 export type TaskWhere = WhereOf<'tasks'>;
@@ -13,7 +15,12 @@ export type ImportWhere = WhereOf<'imports'>;
 export type VideoWhere = WhereOf<'videos'>;
 
 type Maybe<T> = T | null | undefined;
-type Range<T> = { readonly equals?: Maybe<T>; readonly gte?: Maybe<T>; readonly lte?: Maybe<T>; readonly lt?: Maybe<T> };
+type Range<T> = {
+  readonly equals?: Maybe<T>;
+  readonly gte?: Maybe<T>;
+  readonly lte?: Maybe<T>;
+  readonly lt?: Maybe<T>;
+};
 
 /** All of its conditions must hold; `contains` ignores case. */
 export interface StringFilter {
@@ -69,7 +76,8 @@ const NOTHING = { id: { in: [] as string[] } };
 
 /** The team's rows of a list: of the team named, else of the team that another id names, else of the key's default team. */
 function ofTeam(viewer: Viewer, teamId: Maybe<string>, namesAnother: boolean) {
-  if (teamId == null) return namesAnother ? { teamId: { in: [...viewer.teamIds] } } : { teamId: viewer.defaultTeamId };
+  if (teamId == null)
+    return namesAnother ? { teamId: { in: [...viewer.teamIds] } } : { teamId: viewer.defaultTeamId };
   const id = fromPublicId('Team', teamId);
   return id !== null && viewer.teamIds.includes(id) ? { teamId: id } : NOTHING;
 }
@@ -84,7 +92,8 @@ const isIn = <Column extends string, T>(column: Column, values: Maybe<readonly T
   values == null ? [] : [{ [column]: { in: [...values] } }];
 
 function checkText(text: string): string {
-  if (text.includes('\0') || !text.isWellFormed()) throw new BadFilterError('A filter text must be well-formed and without U+0000.');
+  if (text.includes('\0') || !text.isWellFormed())
+    throw new BadFilterError('A filter text must be well-formed and without U+0000.');
   return text;
 }
 
@@ -146,7 +155,13 @@ export function taskConditions(filter: TaskFilter): readonly object[] {
 
 /** The imports that a viewer may see and a filter matches; of running ones, those count as having failures that have some already. */
 export function importWhere(viewer: Viewer, filter: ImportFilter): ImportWhere {
-  const failures = { OR: [{ hasFailures: true }, { finishedAt: { isNull: true as const }, failedFiles: true as const }, { finishedAt: { isNull: true as const }, tasks: { status: 'FAILED' } }] };
+  const failures = {
+    OR: [
+      { hasFailures: true },
+      { finishedAt: { isNull: true as const }, failedFiles: true as const },
+      { finishedAt: { isNull: true as const }, tasks: { status: 'FAILED' } },
+    ],
+  };
   return all<ImportWhere>([
     ofTeam(viewer, filter.teamId, filter.indexId != null),
     ...isIn('state', filter.state),

@@ -40,13 +40,19 @@ const finishStatement = (importId: string) => sql`
   returning i.team_id`;
 
 /** Ends the import if nothing of it is open any more, and tells of it. Safe to call at any time, from anywhere, any number of times. */
-export async function finishImport(deps: { readonly db: Database; readonly changes: Changes }, importId: string): Promise<void> {
+export async function finishImport(
+  deps: { readonly db: Database; readonly changes: Changes },
+  importId: string,
+): Promise<void> {
   const { rows } = await deps.db.execute<{ team_id: string }>(finishStatement(importId));
   for (const row of rows) deps.changes.announce({ teamId: row.team_id, importId });
 }
 
 /** Ends every import that should have ended: what a process left behind that died between its commit and its call of finishImport. */
-export async function finishImports(deps: { readonly db: Database; readonly changes: Changes }): Promise<void> {
+export async function finishImports(deps: {
+  readonly db: Database;
+  readonly changes: Changes;
+}): Promise<void> {
   const { rows } = await deps.db.execute<{ id: string }>(sql`
     select i.id from imports i
      where i.finished_at is null and i.state = 'STARTED'

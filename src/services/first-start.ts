@@ -2,10 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { sql } from 'drizzle-orm';
 import type { Database } from '../db/client.ts';
 import { uuidv7 } from '../db/ids.ts';
-import { transaction } from '../db/transaction.ts';
-import { apiKeys, apiKeyTeams } from '../db/tables/teams.ts';
 import { indexes } from '../db/tables/indexes.ts';
-import { teams } from '../db/tables/teams.ts';
+import { apiKeys, apiKeyTeams, teams } from '../db/tables/teams.ts';
+import { transaction } from '../db/transaction.ts';
 import { hashApiKey } from './viewer.ts';
 
 /** Serializes first starts: two servers on one empty database make one team. Any number will do, as long as it is ours. */
@@ -33,7 +32,13 @@ export async function ensureFirstTeam(db: Database, chosen?: string): Promise<st
     await tx.insert(indexes).values({ id: uuidv7(), teamId, name: 'Default index', isDefault: true });
     await tx
       .insert(apiKeys)
-      .values({ id: apiKeyId, name: 'First key', hash: hashApiKey(key), scopes: ['ADMIN'], defaultTeamId: teamId });
+      .values({
+        id: apiKeyId,
+        name: 'First key',
+        hash: hashApiKey(key),
+        scopes: ['ADMIN'],
+        defaultTeamId: teamId,
+      });
     await tx.insert(apiKeyTeams).values({ apiKeyId, teamId });
     return key;
   });

@@ -69,9 +69,35 @@ function toFigures(row: CountRow): ImportFigures {
   const bytesTotal = row.undecided > 0 || row.unknown_sizes > 0 ? null : (row.bytes_total ?? 0);
   const speed = row.bytes_per_second;
   const left = bytesTotal === null ? null : Math.max(0, bytesTotal - row.bytes_done);
-  const { found, undecided, rejected, uploading, validating, pending, queued, indexing, ready, skipped, failed, canceled } = row;
+  const {
+    found,
+    undecided,
+    rejected,
+    uploading,
+    validating,
+    pending,
+    queued,
+    indexing,
+    ready,
+    skipped,
+    failed,
+    canceled,
+  } = row;
   return {
-    ...{ found, undecided, rejected, uploading, validating, pending, queued, indexing, ready, skipped, failed, canceled },
+    ...{
+      found,
+      undecided,
+      rejected,
+      uploading,
+      validating,
+      pending,
+      queued,
+      indexing,
+      ready,
+      skipped,
+      failed,
+      canceled,
+    },
     fraction: row.tasks === 0 ? 0 : Math.min(1, Number(row.fractions) / row.tasks),
     bytesDone: row.bytes_done,
     bytesTotal,
@@ -82,7 +108,14 @@ function toFigures(row: CountRow): ImportFigures {
 
 function finishedFigures(row: ImportRow, counts: StoredCounts): ImportFigures {
   const tasks = row.found - counts.rejected;
-  return { ...counts, found: row.found, undecided: 0, fraction: tasks === 0 ? 0 : 1, bytesPerSecond: null, etaSeconds: null };
+  return {
+    ...counts,
+    found: row.found,
+    undecided: 0,
+    fraction: tasks === 0 ? 0 : 1,
+    bytesPerSecond: null,
+    etaSeconds: null,
+  };
 }
 
 /** Tells where imports stand. */
@@ -110,7 +143,8 @@ export function createFigureReader(db: Database): FigureReader {
     try {
       const { rows } = await db.execute<CountRow>(countStatement([...batch.keys()]));
       for (const row of rows) batch.get(row.id)?.resolve(toFigures(row));
-      for (const waiting of batch.values()) waiting.reject(new Error('an import went away while it was counted'));
+      for (const waiting of batch.values())
+        waiting.reject(new Error('an import went away while it was counted'));
     } catch (error) {
       for (const waiting of batch.values()) waiting.reject(error);
     }

@@ -40,7 +40,10 @@ const TICK_MS = 100;
  * It listens first and reads then, so that there is no gap; and it asks for what transactions changed that were not
  * older than the last position's oldest open one, so that a late commit is not missed.
  */
-export async function* importProgress(deps: ProgressDeps, options: ImportProgressOptions): AsyncGenerator<ImportEvent> {
+export async function* importProgress(
+  deps: ProgressDeps,
+  options: ImportProgressOptions,
+): AsyncGenerator<ImportEvent> {
   const { importId, signal } = options;
   const bell = createBell(signal);
   const unsubscribe = deps.hub.onImport(importId, bell.ring);
@@ -54,7 +57,10 @@ export async function* importProgress(deps: ProgressDeps, options: ImportProgres
   }
 }
 
-async function startPosition({ db, cursors }: ProgressDeps, { importId, after }: ImportProgressOptions): Promise<Position> {
+async function startPosition(
+  { db, cursors }: ProgressDeps,
+  { importId, after }: ImportProgressOptions,
+): Promise<Position> {
   const now = await readXmin(db);
   const given = after === null ? null : cursors.decode(importId, after);
   // A cursor from the future is none of ours.
@@ -63,7 +69,9 @@ async function startPosition({ db, cursors }: ProgressDeps, { importId, after }:
 }
 
 async function readXmin(db: Database): Promise<string> {
-  const { rows } = await db.execute<{ xmin: string }>(sql`select pg_snapshot_xmin(pg_current_snapshot())::text as xmin`);
+  const { rows } = await db.execute<{ xmin: string }>(
+    sql`select pg_snapshot_xmin(pg_current_snapshot())::text as xmin`,
+  );
   return rows[0]?.xmin ?? '0';
 }
 
@@ -130,7 +138,8 @@ async function* tellChanges(
     if (changes === null) return;
     const news = takeNews(changes, sent);
     const isNew = news.length > 0 || (version !== null && version !== changes.version);
-    if (isNew || changes.finished) yield* tellNews(deps, { importId, from: xmin, to: changes.xmin, news: tasks ? news : [] });
+    if (isNew || changes.finished)
+      yield* tellNews(deps, { importId, from: xmin, to: changes.xmin, news: tasks ? news : [] });
     if (changes.finished) return;
     ({ xmin, version } = changes);
     await Promise.all([bell.wait(), sleep(TICK_MS, undefined, { signal })]);
@@ -147,7 +156,12 @@ interface Changes {
 
 /** What changed since a position, and where things stand, all in one snapshot: an import that has finished in it has no change after it. */
 async function readChanges(db: Database, importId: string, xmin: string): Promise<Changes | null> {
-  const { rows } = await db.execute<{ xmin: string; finished: boolean; version: string; rows: Changes['rows'] | null }>(sql`
+  const { rows } = await db.execute<{
+    xmin: string;
+    finished: boolean;
+    version: string;
+    rows: Changes['rows'] | null;
+  }>(sql`
     select pg_snapshot_xmin(pg_current_snapshot())::text as xmin, i.finished_at is not null as finished, i.changed_xid::text as version,
            (select jsonb_agg(jsonb_build_array(id, kind, version)) from (
               (select t.id, 'T' as kind, ${versionOf} as version
@@ -175,7 +189,17 @@ function takeNews({ rows }: Changes, sent: Sent): Changes['rows'] {
 /** Events for the news; only the cursor of the last one is past all of them. */
 function* tellNews(
   { cursors }: ProgressDeps,
-  { importId, from, to, news }: { readonly importId: string; readonly from: string; readonly to: string; readonly news: Changes['rows'] },
+  {
+    importId,
+    from,
+    to,
+    news,
+  }: {
+    readonly importId: string;
+    readonly from: string;
+    readonly to: string;
+    readonly news: Changes['rows'];
+  },
 ): Generator<ImportEvent> {
   let at = 0;
   do {

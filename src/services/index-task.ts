@@ -26,7 +26,14 @@ export async function beginIndexing(services: Services, job: ClaimedJob): Promis
     // The first claim of the index job goes on with the attempt of the transfer; a repeated one is a further attempt.
     const attempts = locked.attempts + (job.claims > 1 ? 1 : 0);
     const startedAt = job.claims > 1 ? new Date() : locked.startedAt;
-    await moveTask(tx, locked, { status: 'INDEXING', attempts, startedAt, waitingFor: null, nextAttemptAt: null, error: null });
+    await moveTask(tx, locked, {
+      status: 'INDEXING',
+      attempts,
+      startedAt,
+      waitingFor: null,
+      nextAttemptAt: null,
+      error: null,
+    });
     await assertClaim(tx, job);
     return { ...locked, attempts };
   });
@@ -71,7 +78,9 @@ async function outcomeOf(tx: Transaction, task: TaskRow): Promise<'CREATED' | 'U
 export async function failIndexing(tx: Transaction, task: TaskRow, error: StoredError): Promise<void> {
   await failTask(tx, task, error);
   await passOnContent(tx, task, 'FAILED');
-  await tx.delete(videos).where(and(eq(videos.id, task.videoId), eq(videos.storageKey, task.storageKey ?? '')));
+  await tx
+    .delete(videos)
+    .where(and(eq(videos.id, task.videoId), eq(videos.storageKey, task.storageKey ?? '')));
 }
 
 /**
@@ -80,14 +89,22 @@ export async function failIndexing(tx: Transaction, task: TaskRow, error: Stored
  */
 async function passOnContent(tx: Transaction, task: TaskRow, end: 'IN' | 'FAILED'): Promise<void> {
   if (task.sha256 === null) return;
-  const held = and(eq(contentClaims.indexId, task.indexId), eq(contentClaims.sha256, task.sha256), eq(contentClaims.taskId, task.id));
+  const held = and(
+    eq(contentClaims.indexId, task.indexId),
+    eq(contentClaims.sha256, task.sha256),
+    eq(contentClaims.taskId, task.id),
+  );
   const changed =
     end === 'IN'
       ? await tx.update(contentClaims).set({ taskId: null }).where(held).returning()
       : await tx.delete(contentClaims).where(held).returning();
   if (changed.length === 0) return;
   if ((await waitingFor(tx, { indexId: task.indexId, sha256: task.sha256 })) === null) return;
-  await enqueue(tx, settleContent, { subjectId: task.id, teamId: task.teamId, payload: { indexId: task.indexId, sha256: task.sha256 } });
+  await enqueue(tx, settleContent, {
+    subjectId: task.id,
+    teamId: task.teamId,
+    payload: { indexId: task.indexId, sha256: task.sha256 },
+  });
 }
 
 /** The task that has waited longest for this content; null when none waits. */
@@ -98,7 +115,13 @@ export async function waitingFor(
   const [row] = await db
     .select({ id: tasks.id })
     .from(tasks)
-    .where(and(eq(tasks.indexId, content.indexId), eq(tasks.sha256, content.sha256), eq(tasks.waitingFor, 'SAME_CONTENT')))
+    .where(
+      and(
+        eq(tasks.indexId, content.indexId),
+        eq(tasks.sha256, content.sha256),
+        eq(tasks.waitingFor, 'SAME_CONTENT'),
+      ),
+    )
     .orderBy(asc(tasks.id))
     .limit(1);
   return row?.id ?? null;

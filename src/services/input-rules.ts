@@ -4,8 +4,20 @@ import { type InputIssue, type InputIssueCode, InvalidInputError } from './error
 
 /** Names that describe the file itself, which metadata must not shadow: the fields of SystemMetadata, and `length`. */
 const RESERVED_KEYS = new Set([
-  'fileName', 'size', 'duration', 'width', 'height', 'container', 'mimeType', 'videoCodec', 'audioCodec',
-  'frameRate', 'bitrate', 'rotation', 'hdr', 'length',
+  'fileName',
+  'size',
+  'duration',
+  'width',
+  'height',
+  'container',
+  'mimeType',
+  'videoCodec',
+  'audioCodec',
+  'frameRate',
+  'bitrate',
+  'rotation',
+  'hdr',
+  'length',
 ]);
 const MAX_METADATA_KEYS = 100;
 const MAX_METADATA_BYTES = 16_384;
@@ -19,14 +31,20 @@ interface Problem {
 /** What makes a text unfit for any rule: PostgreSQL stores neither U+0000 nor lone surrogates. */
 function textProblem(text: string): Problem | null {
   if (text.includes('\0')) return { code: 'INVALID', message: 'must not contain the character U+0000' };
-  if (!text.isWellFormed()) return { code: 'INVALID', message: 'must be well-formed Unicode: it contains a lone surrogate' };
+  if (!text.isWellFormed())
+    return { code: 'INVALID', message: 'must be well-formed Unicode: it contains a lone surrogate' };
   return null;
 }
 
 function lengthProblem(text: string, min: number, max: number): Problem | null {
   const length = text.length <= max && text.length >= min ? text.length : [...text].length;
-  if (length < min) return { code: 'TOO_SHORT', message: min === 1 ? 'must not be empty' : `must have at least ${min} characters` };
-  if (length > max) return { code: 'TOO_LONG', message: `must have at most ${max} characters; it has ${length}` };
+  if (length < min)
+    return {
+      code: 'TOO_SHORT',
+      message: min === 1 ? 'must not be empty' : `must have at least ${min} characters`,
+    };
+  if (length > max)
+    return { code: 'TOO_LONG', message: `must have at most ${max} characters; it has ${length}` };
   return null;
 }
 
@@ -34,7 +52,8 @@ function lengthProblem(text: string, min: number, max: number): Problem | null {
 export const text = (min: number, max: number) =>
   z.string().superRefine((value, context) => {
     const problem = textProblem(value) ?? lengthProblem(value, min, max);
-    if (problem) context.addIssue({ code: 'custom', message: problem.message, params: { issue: problem.code } });
+    if (problem)
+      context.addIssue({ code: 'custom', message: problem.message, params: { issue: problem.code } });
   });
 
 /** A SHA-256 in hex, of either case; comes out in lower case. */
@@ -47,11 +66,13 @@ export const sha256 = z
 export const rule = <T>(check: (value: T) => Problem | null) =>
   z.custom<T>().superRefine((value, context) => {
     const problem = check(value);
-    if (problem) context.addIssue({ code: 'custom', message: problem.message, params: { issue: problem.code } });
+    if (problem)
+      context.addIssue({ code: 'custom', message: problem.message, params: { issue: problem.code } });
   });
 
 function metadataProblem(key: string, value: unknown): Problem | null {
-  if (RESERVED_KEYS.has(key)) return { code: 'RESERVED_KEY', message: `"${key}" is reserved: it is read from the file itself` };
+  if (RESERVED_KEYS.has(key))
+    return { code: 'RESERVED_KEY', message: `"${key}" is reserved: it is read from the file itself` };
   const problem = textProblem(key) ?? lengthProblem(key, 1, 255);
   if (problem) return { ...problem, message: `the key ${problem.message}` };
   return typeof value === 'string' ? textProblem(value) : null;
@@ -63,7 +84,10 @@ export const metadata = z.custom<Metadata>().superRefine((value, context) => {
     context.addIssue({ code: 'custom', message: problem.message, path, params: { issue: problem.code } });
   const entries = Object.entries(value);
   if (entries.length > MAX_METADATA_KEYS) {
-    return add({ code: 'TOO_MANY', message: `must have at most ${MAX_METADATA_KEYS} keys; it has ${entries.length}` });
+    return add({
+      code: 'TOO_MANY',
+      message: `must have at most ${MAX_METADATA_KEYS} keys; it has ${entries.length}`,
+    });
   }
   for (const [key, item] of entries) {
     const problem = metadataProblem(key, item);
@@ -71,7 +95,10 @@ export const metadata = z.custom<Metadata>().superRefine((value, context) => {
   }
   const size = Buffer.byteLength(JSON.stringify(value));
   if (size > MAX_METADATA_BYTES) {
-    add({ code: 'TOO_LONG', message: `must have at most ${MAX_METADATA_BYTES} bytes of JSON; it has ${size}` });
+    add({
+      code: 'TOO_LONG',
+      message: `must have at most ${MAX_METADATA_BYTES} bytes of JSON; it has ${size}`,
+    });
   }
 });
 

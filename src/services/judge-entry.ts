@@ -6,8 +6,18 @@ import { differs, type Known, mergeMetadata } from './known-content.ts';
 
 /** What planning decided about one entry. */
 export type Verdict =
-  | { readonly kind: 'ACCEPTED'; readonly version: string | null; readonly size: number | null; readonly metadata: StoredSystemMetadata | null }
-  | { readonly kind: 'SKIPPED'; readonly skipReason: 'SAME_RECORD' | 'SAME_CONTENT'; readonly videoId: string; readonly reason: string }
+  | {
+      readonly kind: 'ACCEPTED';
+      readonly version: string | null;
+      readonly size: number | null;
+      readonly metadata: StoredSystemMetadata | null;
+    }
+  | {
+      readonly kind: 'SKIPPED';
+      readonly skipReason: 'SAME_RECORD' | 'SAME_CONTENT';
+      readonly videoId: string;
+      readonly reason: string;
+    }
   | { readonly kind: 'REJECTED'; readonly error: StoredError };
 
 const accepted = (
@@ -27,7 +37,11 @@ export interface JudgeOptions {
  * @param sha256 that content
  * @returns null when it takes a transfer to tell
  */
-export function judgeContent(input: StoredVideoInput, known: Known, options: JudgeOptions & { readonly sha256: string }): Verdict | null {
+export function judgeContent(
+  input: StoredVideoInput,
+  known: Known,
+  options: JudgeOptions & { readonly sha256: string },
+): Verdict | null {
   const { video } = known;
   if (video) {
     if (video.sha256 !== options.sha256) return null;
@@ -38,15 +52,29 @@ export function judgeContent(input: StoredVideoInput, known: Known, options: Jud
     };
     // What differs is written by the task itself, in the order of the imports.
     if (differs(video, given)) return accepted({ version: null, size: null });
-    return { kind: 'SKIPPED', skipReason: 'SAME_RECORD', videoId: video.id, reason: 'The same video is there already, and nothing about it has changed.' };
+    return {
+      kind: 'SKIPPED',
+      skipReason: 'SAME_RECORD',
+      videoId: video.id,
+      reason: 'The same video is there already, and nothing about it has changed.',
+    };
   }
   const holder = options.incremental ? known.contents.get(options.sha256) : undefined;
   if (holder === undefined) return null;
-  return { kind: 'SKIPPED', skipReason: 'SAME_CONTENT', videoId: holder, reason: 'The index holds a video with the same content already.' };
+  return {
+    kind: 'SKIPPED',
+    skipReason: 'SAME_CONTENT',
+    videoId: holder,
+    reason: 'The index holds a video with the same content already.',
+  };
 }
 
 /** Judges an entry by what a look at its source told. */
-export function judgeProbe(input: StoredVideoInput, known: Known, options: JudgeOptions & { readonly probe: Probe }): Verdict {
+export function judgeProbe(
+  input: StoredVideoInput,
+  known: Known,
+  options: JudgeOptions & { readonly probe: Probe },
+): Verdict {
   const { probe } = options;
   switch (probe.kind) {
     case 'UNFIT':

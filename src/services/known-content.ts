@@ -52,7 +52,12 @@ export async function lookUpKnown(
   db: Database | Transaction,
   options: { readonly indexId: string; readonly systemName: string; readonly entries: readonly Entry[] },
 ): Promise<ReadonlyMap<number, Known>> {
-  const asked = options.entries.map(({ ordinal, externalId, url, sha256 }) => ({ ordinal, externalId, source: hashUrl(url), sha256 }));
+  const asked = options.entries.map(({ ordinal, externalId, url, sha256 }) => ({
+    ordinal,
+    externalId,
+    source: hashUrl(url),
+    sha256,
+  }));
   const { rows } = await db.execute<Row>(sql`
     select e.ordinal,
            case when v.id is not null then jsonb_build_object('id', v.id, 'sha256', v.sha256, 'name', v.name,
@@ -70,10 +75,14 @@ export async function lookUpKnown(
 function toKnown(row: Row, given: string | null): Known {
   const contents = new Map<string, string>();
   if (given !== null && row.given_video_id !== null) contents.set(given, row.given_video_id);
-  if (row.source_sha256 !== null && row.source_video_id !== null) contents.set(row.source_sha256, row.source_video_id);
+  if (row.source_sha256 !== null && row.source_video_id !== null)
+    contents.set(row.source_sha256, row.source_video_id);
   return {
     video: row.video,
-    source: row.version !== null && row.source_sha256 !== null ? { version: row.version, sha256: row.source_sha256 } : null,
+    source:
+      row.version !== null && row.source_sha256 !== null
+        ? { version: row.version, sha256: row.source_sha256 }
+        : null,
     contents,
   };
 }
@@ -86,7 +95,10 @@ export interface Description {
 }
 
 /** Whether the video in place says otherwise than what was given. */
-export function differs(video: Pick<KnownVideo, 'name' | 'description' | 'metadata'>, given: Description): boolean {
+export function differs(
+  video: Pick<KnownVideo, 'name' | 'description' | 'metadata'>,
+  given: Description,
+): boolean {
   return (
     (given.name !== null && given.name !== video.name) ||
     (given.description !== null && given.description !== video.description) ||
@@ -97,7 +109,9 @@ export function differs(video: Pick<KnownVideo, 'name' | 'description' | 'metada
 function sameMetadata(a: Metadata, b: Metadata | null): boolean {
   if (b === null) return false;
   const keys = Object.keys(a);
-  return keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && a[key] === b[key]);
+  return (
+    keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && a[key] === b[key])
+  );
 }
 
 /** A video's own metadata wins over the import's, key by key; null when neither gives any. */

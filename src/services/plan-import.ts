@@ -64,7 +64,10 @@ export async function planImport(
 }
 
 async function loadPlannedImport(services: Services, importId: string) {
-  const row = await services.db.query.imports.findFirst({ where: { id: importId, state: 'PLANNING' }, with: { index: true } });
+  const row = await services.db.query.imports.findFirst({
+    where: { id: importId, state: 'PLANNING' },
+    with: { index: true },
+  });
   if (!row?.index || row.systemName === null) return null;
   const planned: PlannedImport = {
     id: row.id,
@@ -90,7 +93,12 @@ async function judgeEntries(plan: Plan, entries: readonly Entry[]): Promise<void
   const known = await lookUpKnown(plan.services.db, {
     indexId: plan.planned.indexId,
     systemName: plan.planned.systemName,
-    entries: entries.map(({ ordinal, input }) => ({ ordinal, externalId: input.externalId, url: input.url, sha256: input.sha256 ?? null })),
+    entries: entries.map(({ ordinal, input }) => ({
+      ordinal,
+      externalId: input.externalId,
+      url: input.url,
+      sha256: input.sha256 ?? null,
+    })),
   });
   let decided: Decision[] = [];
   let open = entries.length;
@@ -118,11 +126,16 @@ async function judgeEntry(plan: Plan, { input }: Entry, known: Known | undefined
   const { services, planned, requirements, signal } = plan;
   const what: Known = known ?? { video: null, source: null, contents: new Map() };
   const options = { incremental: planned.incremental, metadata: planned.metadata };
-  const verdict = input.sha256 === undefined ? null : judgeContent(input, what, { ...options, sha256: input.sha256 });
+  const verdict =
+    input.sha256 === undefined ? null : judgeContent(input, what, { ...options, sha256: input.sha256 });
   if (verdict) return verdict;
   try {
     return await plan.limit(input.url, signal, async () => {
-      const probe = await services.prober(input.url, { knownVersion: what.source?.version ?? null, requirements, signal });
+      const probe = await services.prober(input.url, {
+        knownVersion: what.source?.version ?? null,
+        requirements,
+        signal,
+      });
       return judgeProbe(input, what, { ...options, probe });
     });
   } catch (error) {

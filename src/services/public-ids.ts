@@ -1,5 +1,12 @@
 /** The prefix that tells what an id is of; the rest is the row's UUID. */
-const PREFIXES = { Import: 'imp', Task: 'task', Video: 'vid', Index: 'idx', Team: 'team', FailedFile: 'file' } as const;
+const PREFIXES = {
+  Import: 'imp',
+  Task: 'task',
+  Video: 'vid',
+  Index: 'idx',
+  Team: 'team',
+  FailedFile: 'file',
+} as const;
 
 /** The types that have ids outside the database. */
 export type IdentifiedType = keyof typeof PREFIXES;

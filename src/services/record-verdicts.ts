@@ -30,7 +30,11 @@ export interface Decision {
  * A handful of statements, however many entries there are.
  * @returns how many transfer jobs were made
  */
-export async function recordVerdicts(tx: Transaction, planned: PlannedImport, decisions: readonly Decision[]): Promise<number> {
+export async function recordVerdicts(
+  tx: Transaction,
+  planned: PlannedImport,
+  decisions: readonly Decision[],
+): Promise<number> {
   const rejected = decisions.filter(({ verdict }) => verdict.kind === 'REJECTED');
   const accepted = decisions.filter(({ verdict }) => verdict.kind !== 'REJECTED');
   await markEntries(tx, planned.id, decisions);
@@ -46,18 +50,34 @@ export async function recordVerdicts(tx: Transaction, planned: PlannedImport, de
 }
 
 async function markEntries(tx: Transaction, importId: string, decisions: readonly Decision[]): Promise<void> {
-  const marks = decisions.map(({ ordinal, verdict }) => ({ ordinal, verdict: verdict.kind === 'REJECTED' ? 'REJECTED' : 'TASK' }));
+  const marks = decisions.map(({ ordinal, verdict }) => ({
+    ordinal,
+    verdict: verdict.kind === 'REJECTED' ? 'REJECTED' : 'TASK',
+  }));
   await tx.execute(sql`
     update import_entries e set verdict = m.verdict
       from jsonb_to_recordset(${JSON.stringify(marks)}::jsonb) as m(ordinal int, verdict text)
      where e.import_id = ${importId} and e.ordinal = m.ordinal`);
 }
 
-async function insertFailedFiles(tx: Transaction, planned: PlannedImport, rejected: readonly Decision[]): Promise<void> {
+async function insertFailedFiles(
+  tx: Transaction,
+  planned: PlannedImport,
+  rejected: readonly Decision[],
+): Promise<void> {
   const rows = rejected.flatMap(({ ordinal, input, verdict }) =>
     verdict.kind !== 'REJECTED'
       ? []
-      : [{ id: uuidv7(), ordinal, fileName: input.fileName, name: input.name ?? input.fileName, externalId: input.externalId, error: verdict.error }],
+      : [
+          {
+            id: uuidv7(),
+            ordinal,
+            fileName: input.fileName,
+            name: input.name ?? input.fileName,
+            externalId: input.externalId,
+            error: verdict.error,
+          },
+        ],
   );
   await tx.execute(sql`
     insert into failed_files (id, team_id, import_id, ordinal, file_name, name, external_id,
@@ -70,8 +90,14 @@ async function insertFailedFiles(tx: Transaction, planned: PlannedImport, reject
 }
 
 /** Every task of a pair gets the pair's one video id, whoever comes first. */
-async function reserveVideoIds(tx: Transaction, planned: PlannedImport, accepted: readonly Decision[]): Promise<ReadonlyMap<string, string>> {
-  const wanted = JSON.stringify(accepted.map(({ input }) => ({ externalId: input.externalId, videoId: uuidv7() })));
+async function reserveVideoIds(
+  tx: Transaction,
+  planned: PlannedImport,
+  accepted: readonly Decision[],
+): Promise<ReadonlyMap<string, string>> {
+  const wanted = JSON.stringify(
+    accepted.map(({ input }) => ({ externalId: input.externalId, videoId: uuidv7() })),
+  );
   await tx.execute(sql`
     insert into video_keys (index_id, system_name, external_id, video_id)
     select ${planned.indexId}, ${planned.systemName}, "externalId", "videoId"
@@ -87,7 +113,11 @@ async function reserveVideoIds(tx: Transaction, planned: PlannedImport, accepted
 
 const SKIPPED_STAGES = waitingStages().map((stage) => ({ ...stage, state: 'SKIPPED' as const }));
 
-function toTaskRow(planned: PlannedImport, { ordinal, input, verdict }: Decision, videoId: string | undefined) {
+function toTaskRow(
+  planned: PlannedImport,
+  { ordinal, input, verdict }: Decision,
+  videoId: string | undefined,
+) {
   const skipped = verdict.kind === 'SKIPPED' ? verdict : null;
   const accepted = verdict.kind === 'ACCEPTED' ? verdict : null;
   return {
@@ -114,9 +144,14 @@ function toTaskRow(planned: PlannedImport, { ordinal, input, verdict }: Decision
 async function insertTasks(
   tx: Transaction,
   planned: PlannedImport,
-  { accepted, videoIds }: { readonly accepted: readonly Decision[]; readonly videoIds: ReadonlyMap<string, string> },
+  {
+    accepted,
+    videoIds,
+  }: { readonly accepted: readonly Decision[]; readonly videoIds: ReadonlyMap<string, string> },
 ): Promise<readonly string[]> {
-  const rows = accepted.map((decision) => toTaskRow(planned, decision, videoIds.get(decision.input.externalId)));
+  const rows = accepted.map((decision) =>
+    toTaskRow(planned, decision, videoIds.get(decision.input.externalId)),
+  );
   await tx.execute(sql`
     insert into tasks (id, team_id, import_id, ordinal, index_id, video_id, system_name, external_id, file_name, name, name_given,
                        description, metadata, incremental, source_url, source_version, expected_sha256, bytes_total, system_metadata,

@@ -9,7 +9,14 @@ import { LeaseLostError } from '../jobs/errors.ts';
 import type { ClaimedJob } from '../jobs/job.ts';
 import { enqueue, finishJob } from '../jobs/queue.ts';
 import type { Services } from './deps.ts';
-import { completeTask, deleteTaskObjects, lockOpenTask, moveTask, skipTask, type TaskRow } from './end-task.ts';
+import {
+  completeTask,
+  deleteTaskObjects,
+  lockOpenTask,
+  moveTask,
+  skipTask,
+  type TaskRow,
+} from './end-task.ts';
 import { differs, hashUrl } from './known-content.ts';
 import { closeStages, endStage, STORED_FRACTION } from './stages.ts';
 
@@ -31,7 +38,11 @@ const REPLACED_BYTES_SECONDS = 2 * 3600;
  * job or for another task's same content, READY when only its description was new, or SKIPPED.
  * @throws {LeaseLostError} when another worker has the job, or the task is not where this attempt left it
  */
-export async function settleTask(services: Services, job: ClaimedJob, systemMetadata: StoredSystemMetadata): Promise<void> {
+export async function settleTask(
+  services: Services,
+  job: ClaimedJob,
+  systemMetadata: StoredSystemMetadata,
+): Promise<void> {
   const task = await transaction(services.db, async (tx) => {
     const locked = await lockOpenTask(tx, job.subjectId);
     if (locked?.status !== 'VALIDATING') throw new LeaseLostError(job);
@@ -90,13 +101,21 @@ const superseded = (videoId: string) => ({
 export async function settleKnownContent(tx: Transaction, job: ClaimedJob, task: TaskRow): Promise<boolean> {
   const sha256 = task.expectedSha256 ?? (await unchangedContent(tx, task));
   if (sha256 === null || task.importId === null) return false;
-  const found = await tx.query.videos.findFirst({ where: { id: task.videoId, sha256 }, columns: { id: true } });
+  const found = await tx.query.videos.findFirst({
+    where: { id: task.videoId, sha256 },
+    columns: { id: true },
+  });
   if (!found) return false;
   await finishJob(tx, job);
   const video = await lockVideo(tx, task);
   if (video?.sha256 !== sha256) throw new LeaseLostError(job);
   const known = { ...task, sha256, systemMetadata: video.systemMetadata, startedAt: new Date() };
-  await moveTask(tx, task, { attempts: task.attempts, startedAt: known.startedAt, sha256, systemMetadata: video.systemMetadata });
+  await moveTask(tx, task, {
+    attempts: task.attempts,
+    startedAt: known.startedAt,
+    sha256,
+    systemMetadata: video.systemMetadata,
+  });
   if (video.versionImportId > task.importId) await skipTask(tx, known, superseded(video.id));
   else await applyDescription(tx, known, video);
   return true;
@@ -113,7 +132,11 @@ async function unchangedContent(tx: Transaction, task: TaskRow): Promise<string 
 /** The content is the video's own: only what is said about it may be new. */
 async function applyDescription(tx: Transaction, task: TaskRow, video: VideoRow): Promise<void> {
   await rememberSource(tx, task, video.id);
-  const given = { name: task.nameGiven ? task.name : null, description: task.description, metadata: task.metadata };
+  const given = {
+    name: task.nameGiven ? task.name : null,
+    description: task.description,
+    metadata: task.metadata,
+  };
   if (!differs(video, given)) {
     return await skipTask(tx, task, {
       skipReason: 'SAME_RECORD',
@@ -121,8 +144,19 @@ async function applyDescription(tx: Transaction, task: TaskRow, video: VideoRow)
       reason: 'The same video is there already, and nothing about it has changed.',
     });
   }
-  await tx.update(videos).set({ ...described(task, video), versionImportId: task.importId ?? video.versionImportId, updatedAt: sql`now()` }).where(eq(videos.id, video.id));
-  await completeTask(tx, task, { outcome: 'UPDATED', storageKey: null, stages: closeStages(task.stages, 'SKIPPED', { now: new Date() }) });
+  await tx
+    .update(videos)
+    .set({
+      ...described(task, video),
+      versionImportId: task.importId ?? video.versionImportId,
+      updatedAt: sql`now()`,
+    })
+    .where(eq(videos.id, video.id));
+  await completeTask(tx, task, {
+    outcome: 'UPDATED',
+    storageKey: null,
+    stages: closeStages(task.stages, 'SKIPPED', { now: new Date() }),
+  });
   await deleteTaskObjects(tx, task, null);
 }
 
@@ -166,7 +200,11 @@ const parentOf = (key: string) => key.slice(0, key.lastIndexOf('/'));
 
 /** The claim on a content goes with the last video that has it; another one that has it takes it over. */
 async function releaseContent(tx: Transaction, video: VideoRow): Promise<void> {
-  const claim = and(eq(contentClaims.indexId, video.indexId), eq(contentClaims.sha256, video.sha256), eq(contentClaims.videoId, video.id));
+  const claim = and(
+    eq(contentClaims.indexId, video.indexId),
+    eq(contentClaims.sha256, video.sha256),
+    eq(contentClaims.videoId, video.id),
+  );
   const heir = await tx.query.videos.findFirst({
     where: { indexId: video.indexId, sha256: video.sha256, id: { ne: video.id } },
     columns: { id: true },
@@ -180,7 +218,11 @@ async function bringIn(tx: Transaction, task: StoredTask): Promise<void> {
   const claim = await claimContent(tx, task);
   if (task.incremental && claim.taskId !== task.id) {
     if (claim.taskId === null) return await skipSameContent(tx, task, claim.videoId);
-    return await moveTask(tx, task, { status: 'QUEUED', waitingFor: 'SAME_CONTENT', fraction: STORED_FRACTION });
+    return await moveTask(tx, task, {
+      status: 'QUEUED',
+      waitingFor: 'SAME_CONTENT',
+      fraction: STORED_FRACTION,
+    });
   }
   await tx.insert(videos).values({
     id: task.videoId,
@@ -241,7 +283,10 @@ export async function rememberSource(tx: Transaction, task: TaskRow, videoId: st
  * Decides about one task that waited for the same content, after the one that held it has ended.
  * @returns the task; WAITS when another unfinished task holds the content by now; null when it had been decided about
  */
-export async function settleWaitingTask(services: Services, taskId: string): Promise<TaskRow | 'WAITS' | null> {
+export async function settleWaitingTask(
+  services: Services,
+  taskId: string,
+): Promise<TaskRow | 'WAITS' | null> {
   const settled = await transaction(services.db, async (tx) => {
     const locked = await lockOpenTask(tx, taskId);
     if (locked?.waitingFor !== 'SAME_CONTENT') return null;

@@ -24,11 +24,18 @@ export function overallFraction(stage: StageName, stageFraction: number): number
 /** The fraction of a task whose stages up to VALIDATION are done and that waits for its index job, or runs in it. */
 export const STORED_FRACTION = STAGES.reduce((sum, { share }) => sum + share, 0);
 
-const replace = (stages: readonly StoredStage[], name: StageName, change: (stage: StoredStage) => StoredStage) =>
-  stages.map((stage) => (stage.name === name ? change(stage) : stage));
+const replace = (
+  stages: readonly StoredStage[],
+  name: StageName,
+  change: (stage: StoredStage) => StoredStage,
+) => stages.map((stage) => (stage.name === name ? change(stage) : stage));
 
 /** The stages when this one begins; an earlier attempt's times and error are forgotten. */
-export function beginStage(stages: readonly StoredStage[], name: StageName, now: Date): readonly StoredStage[] {
+export function beginStage(
+  stages: readonly StoredStage[],
+  name: StageName,
+  now: Date,
+): readonly StoredStage[] {
   return replace(stages, name, () => ({ name, state: 'RUNNING', fraction: 0, startedAt: now.toISOString() }));
 }
 
@@ -49,7 +56,9 @@ export function endStage(
 
 /** The stages of a task that goes back to wait: what ran waits again, what is done stays done. */
 export function rewindStages(stages: readonly StoredStage[]): readonly StoredStage[] {
-  return stages.map((stage) => (stage.state === 'RUNNING' ? { name: stage.name, state: 'WAITING', fraction: 0 } : stage));
+  return stages.map((stage) =>
+    stage.state === 'RUNNING' ? { name: stage.name, state: 'WAITING', fraction: 0 } : stage,
+  );
 }
 
 /** The stages of a task that ended: what ran ends as `running` says, what had not begun is SKIPPED. */

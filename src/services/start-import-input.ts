@@ -10,8 +10,7 @@ const url = rule<string>((value) => {
   return parsed.ok ? null : { code: 'INVALID', message: parsed.message };
 });
 
-const required = <T extends z.ZodType>(type: T) =>
-  z.preprocess((value) => value ?? undefined, type);
+const required = <T extends z.ZodType>(type: T) => z.preprocess((value) => value ?? undefined, type);
 
 const video = z.object({
   externalId: text(1, 255),
@@ -60,5 +59,9 @@ export function hashInput(input: StartImport): string {
 
 const sortKeys = (_key: string, value: unknown) =>
   value !== null && typeof value === 'object' && !Array.isArray(value)
-    ? Object.fromEntries(Object.entries(value).filter(([, item]) => item !== null).sort(([a], [b]) => (a < b ? -1 : 1)))
+    ? Object.fromEntries(
+        Object.entries(value)
+          .filter(([, item]) => item !== null)
+          .sort(([a], [b]) => (a < b ? -1 : 1)),
+      )
     : value;

@@ -43,15 +43,22 @@ interface Target {
 
 async function findTarget(db: Database, viewer: Viewer, input: StartImport): Promise<Target> {
   const teamId = input.teamId == null ? null : fromPublicId('Team', input.teamId);
-  if (input.teamId != null && (teamId === null || !viewer.teamIds.includes(teamId))) throw new NotFoundError('team', ['input', 'teamId']);
+  if (input.teamId != null && (teamId === null || !viewer.teamIds.includes(teamId)))
+    throw new NotFoundError('team', ['input', 'teamId']);
   if (input.indexId == null) {
-    const row = await db.query.indexes.findFirst({ where: { teamId: teamId ?? viewer.defaultTeamId, isDefault: true } });
+    const row = await db.query.indexes.findFirst({
+      where: { teamId: teamId ?? viewer.defaultTeamId, isDefault: true },
+    });
     if (!row) throw new Error('a team has no default index');
     return { teamId: row.teamId, indexId: row.id };
   }
   const id = fromPublicId('Index', input.indexId);
-  const row = id === null ? undefined : await db.query.indexes.findFirst({ where: { id, teamId: { in: [...viewer.teamIds] } } });
-  if (!row || (teamId !== null && row.teamId !== teamId)) throw new NotFoundError('index', ['input', 'indexId']);
+  const row =
+    id === null
+      ? undefined
+      : await db.query.indexes.findFirst({ where: { id, teamId: { in: [...viewer.teamIds] } } });
+  if (!row || (teamId !== null && row.teamId !== teamId))
+    throw new NotFoundError('index', ['input', 'indexId']);
   return { teamId: row.teamId, indexId: row.id };
 }
 
@@ -90,7 +97,9 @@ async function storeImport(services: Services, target: Target, input: StartImpor
 
 /** The import that this key was used for; calls with the same key wait here for one another. */
 async function findUsedKey(tx: Transaction, teamId: string, input: StartImport): Promise<string | null> {
-  await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${`${teamId} ${input.idempotencyKey}`}, 0))`);
+  await tx.execute(
+    sql`select pg_advisory_xact_lock(hashtextextended(${`${teamId} ${input.idempotencyKey}`}, 0))`,
+  );
   const { rows } = await tx.execute<{ import_id: string; input_hash: string }>(sql`
     select import_id, input_hash from idempotency_keys where team_id = ${teamId} and key = ${input.idempotencyKey}`);
   const [row] = rows;
@@ -99,7 +108,10 @@ async function findUsedKey(tx: Transaction, teamId: string, input: StartImport):
   return row.import_id;
 }
 
-async function useKey(tx: Transaction, options: { readonly teamId: string; readonly importId: string; readonly input: StartImport }): Promise<void> {
+async function useKey(
+  tx: Transaction,
+  options: { readonly teamId: string; readonly importId: string; readonly input: StartImport },
+): Promise<void> {
   const { teamId, importId, input } = options;
   await tx.execute(sql`
     insert into idempotency_keys (team_id, key, input_hash, import_id)
@@ -111,7 +123,9 @@ async function insertEntries(
   tx: Transaction,
   options: { readonly importId: string; readonly teamId: string; readonly videos: readonly VideoInput[] },
 ): Promise<void> {
-  const rows = JSON.stringify(options.videos.map((video, ordinal) => ({ ordinal, input: withoutNulls(video) })));
+  const rows = JSON.stringify(
+    options.videos.map((video, ordinal) => ({ ordinal, input: withoutNulls(video) })),
+  );
   await tx.execute(sql`
     insert into import_entries (import_id, ordinal, input)
     select ${options.importId}, ordinal, input from jsonb_to_recordset(${rows}::jsonb) as r(ordinal int, input jsonb)`);
@@ -136,12 +150,15 @@ async function insertEntries(
       from repeated order by ordinal`);
 }
 
-const withoutNulls = (video: VideoInput) => Object.fromEntries(Object.entries(video).filter(([, value]) => value !== null));
+const withoutNulls = (video: VideoInput) =>
+  Object.fromEntries(Object.entries(video).filter(([, value]) => value !== null));
 
 /** Plans until planning is over or the time is up; then hands the job to the workers. */
 async function planWithinBudget(services: Services, job: ClaimedJob): Promise<void> {
   try {
-    const over = await planImport(services, job, { signal: AbortSignal.timeout(services.planSeconds * 1000) });
+    const over = await planImport(services, job, {
+      signal: AbortSignal.timeout(services.planSeconds * 1000),
+    });
     if (over) return;
   } catch (error) {
     if (error instanceof LeaseLostError) return;
@@ -152,7 +169,8 @@ async function planWithinBudget(services: Services, job: ClaimedJob): Promise<vo
     await releaseJob(services.db, job);
   } catch (error) {
     // A job that cannot be given back now comes back when its lease runs out.
-    if (!(error instanceof LeaseLostError)) services.log.error({ err: error, importId: job.subjectId }, 'the plan-import job was not given back');
+    if (!(error instanceof LeaseLostError))
+      services.log.error({ err: error, importId: job.subjectId }, 'the plan-import job was not given back');
   }
   services.jobs.wake(planImportJob.kind);
 }

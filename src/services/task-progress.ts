@@ -7,7 +7,11 @@ import { createBell, type ProgressDeps } from './import-progress.ts';
  */
 export async function* taskProgress(
   { db, hub }: ProgressDeps,
-  { taskId, importId, signal }: { readonly taskId: string; readonly importId: string; readonly signal: AbortSignal },
+  {
+    taskId,
+    importId,
+    signal,
+  }: { readonly taskId: string; readonly importId: string; readonly signal: AbortSignal },
 ): AsyncGenerator<string> {
   const bell = createBell(signal);
   const unsubscribe = hub.onImport(importId, bell.ring);

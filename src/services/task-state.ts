@@ -26,7 +26,15 @@ function currentProgress({ live, attempts, finishedAt }: TaskWithProgress) {
 export function progressOf(task: TaskWithProgress): TaskProgress {
   const live = currentProgress(task);
   const { fraction, bytesDone, bytesTotal, progressedAt } = task;
-  if (live === null) return { fraction, bytesDone, bytesTotal, bytesPerSecond: null, etaSeconds: null, updatedAt: progressedAt };
+  if (live === null)
+    return {
+      fraction,
+      bytesDone,
+      bytesTotal,
+      bytesPerSecond: null,
+      etaSeconds: null,
+      updatedAt: progressedAt,
+    };
   return {
     fraction: Math.max(fraction, live.fraction),
     bytesDone: Math.max(bytesDone, live.bytesDone),

@@ -33,11 +33,26 @@ export async function beginTransfer(services: Services, job: ClaimedJob): Promis
     const task = { ...locked, attempts: locked.attempts + 1 };
     if (await settleKnownContent(tx, job, task)) return null;
     const stages = beginStage(waitingStages(), 'UPLOAD', new Date());
-    const change = { status: 'UPLOADING' as const, attempts: task.attempts, stages, fraction: 0, bytesDone: 0 };
-    await moveTask(tx, locked, { ...change, startedAt: new Date(), waitingFor: null, nextAttemptAt: null, error: null });
+    const change = {
+      status: 'UPLOADING' as const,
+      attempts: task.attempts,
+      stages,
+      fraction: 0,
+      bytesDone: 0,
+    };
+    await moveTask(tx, locked, {
+      ...change,
+      startedAt: new Date(),
+      waitingFor: null,
+      nextAttemptAt: null,
+      error: null,
+    });
     await assertClaim(tx, job);
     const index = await tx.query.indexes.findFirst({ where: { id: task.indexId } });
-    return { task: { ...task, ...change }, requirements: mostRestrictive(services.requirements, index?.requirements ?? {}) };
+    return {
+      task: { ...task, ...change },
+      requirements: mostRestrictive(services.requirements, index?.requirements ?? {}),
+    };
   });
   if (!begun) return null;
   services.changes.announce(begun.task);
@@ -45,7 +60,11 @@ export async function beginTransfer(services: Services, job: ClaimedJob): Promis
 }
 
 /** Remembers what a later attempt may go on from, should this one not come to its end. */
-export async function rememberPartial(services: Services, job: ClaimedJob, partial: StoredPartial): Promise<void> {
+export async function rememberPartial(
+  services: Services,
+  job: ClaimedJob,
+  partial: StoredPartial,
+): Promise<void> {
   const { rowCount } = await services.db.execute(sql`
     update tasks t set partial = ${JSON.stringify(partial)}::jsonb
      where t.id = ${job.subjectId}

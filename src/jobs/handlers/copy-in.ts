@@ -66,7 +66,10 @@ export async function copyIn(deps: HandlerDeps, { job, transfer, signal }: CopyO
 /** Without it, a later attempt begins at byte 0: nothing that this one has to wait for, or to fail of. */
 function remember({ services }: HandlerDeps, job: ClaimedJob, partial: StoredPartial): void {
   rememberPartial(services, job, partial).catch((error: unknown) =>
-    services.log.warn({ err: error, taskId: job.subjectId }, 'what is copied was not noted for a later attempt'),
+    services.log.warn(
+      { err: error, taskId: job.subjectId },
+      'what is copied was not noted for a later attempt',
+    ),
   );
 }
 
