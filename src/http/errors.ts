@@ -6,7 +6,7 @@ import { BadFilterError } from '../services/errors.ts';
 /** What a document is told that passes one of the limits; which one is not told. */
 export const TOO_COMPLEX = 'The operation is too complex.';
 
-const code = (error: GraphQLError) => error.extensions['code'];
+const code = (error: GraphQLError) => error.extensions.code;
 
 /** An error with a code: what the parser, validation and the coercion of variables find is the caller's to mend. */
 export function withCode(error: GraphQLError): GraphQLError {

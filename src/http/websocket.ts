@@ -97,7 +97,7 @@ function createProtocol({
     connectionInitWaitTimeout: 3_000,
     async onConnect({ connectionParams, extra }) {
       const key =
-        bearerKey(connectionParams?.['authorization']) ?? bearerKey(extra.request.headers.authorization);
+        bearerKey(connectionParams?.authorization) ?? bearerKey(extra.request.headers.authorization);
       const viewer = key === null ? null : await authenticate(key);
       if (key === null || viewer === null) return false;
       extra.viewer = viewer;

@@ -103,7 +103,7 @@ export const metadata = z.custom<Metadata>().superRefine((value, context) => {
 });
 
 function codeOf(issue: z.core.$ZodIssue): InputIssueCode {
-  if (issue.code === 'custom') return (issue.params?.['issue'] as InputIssueCode | undefined) ?? 'INVALID';
+  if (issue.code === 'custom') return (issue.params?.issue as InputIssueCode | undefined) ?? 'INVALID';
   if (issue.code === 'invalid_type') return issue.input === undefined ? 'REQUIRED' : 'INVALID';
   if (issue.code === 'too_small') return issue.origin === 'array' ? 'TOO_FEW' : 'TOO_SHORT';
   if (issue.code === 'too_big') return issue.origin === 'array' ? 'TOO_MANY' : 'TOO_LONG';
