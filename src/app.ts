@@ -48,13 +48,21 @@ export interface App {
 /** Ends parts in the reverse order in which they were started. */
 class Shutdown {
   readonly #steps: (() => Promise<unknown> | unknown)[] = [];
+  #running: Promise<void> | null = null;
+  /** Calls off whatever waiting the steps do. */
+  hurry: () => void = () => {};
 
   add(step: () => Promise<unknown> | unknown): void {
     this.#steps.push(step);
   }
 
-  /** Does every step, whatever becomes of the others; throws what went wrong, together. */
-  async run(): Promise<void> {
+  /** Does every step once, whatever becomes of the others; throws what went wrong, together. */
+  run(): Promise<void> {
+    this.#running ??= this.#run();
+    return this.#running;
+  }
+
+  async #run(): Promise<void> {
     const errors: unknown[] = [];
     for (let step = this.#steps.pop(); step; step = this.#steps.pop()) {
       try {
@@ -67,12 +75,26 @@ class Shutdown {
   }
 }
 
+const running = new Set<Shutdown>();
+
+/** Stops every app of this process that runs or is starting, without grace for what it does; for a process that has to end at once. */
+export async function stopRunningApps(): Promise<void> {
+  await Promise.all(
+    [...running].map((shutdown) => {
+      shutdown.hurry();
+      return shutdown.run();
+    }),
+  );
+}
+
 /**
  * Starts Sluice: the database (our own, unless one is named), then each part once, in order; the API last.
  * @throws what the part throws that could not start, after the others were stopped again
  */
 export async function startApp(config: Config, log: Logger): Promise<App> {
   const shutdown = new Shutdown();
+  running.add(shutdown);
+  shutdown.add(() => running.delete(shutdown));
   try {
     return await start(config, log, shutdown);
   } catch (error) {
@@ -120,6 +142,7 @@ async function start(config: Config, log: Logger, shutdown: Shutdown): Promise<A
     retryBaseSeconds: config.retryBaseSeconds,
   });
   shutdown.add(() => worker.stop());
+  shutdown.hurry = () => void worker.stopNow();
   const housekeeping = createHousekeeping(services);
   shutdown.add(() => housekeeping.stop());
   const hub = createHub(notifications);
@@ -147,15 +170,11 @@ async function start(config: Config, log: Logger, shutdown: Shutdown): Promise<A
   url = config.publicUrl ?? listening.url;
   worker.start();
   housekeeping.start();
-  let stopping: Promise<void> | null = null;
   return {
     url: listening.url,
     firstKey,
-    stop: () => {
-      stopping ??= shutdown.run();
-      return stopping;
-    },
-    hurry: () => void worker.stopNow(),
+    stop: () => shutdown.run(),
+    hurry: shutdown.hurry,
   };
 }
 

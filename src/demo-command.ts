@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
@@ -27,6 +27,8 @@ export async function runDemoCommand(
   { createLog, exit, untilStopped }: DemoCommand,
 ): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-demo-'));
+  // Started by root, PostgreSQL runs under another account, which has to get through.
+  await chmod(folder, 0o711);
   const clips = await mkdtemp(join(tmpdir(), 'sluice-demo-clips-'));
   const origin = await startOrigin(clips, { bytesPerSecond: BYTES_PER_SECOND });
   const apiKey = makeApiKey();
@@ -38,6 +40,7 @@ export async function runDemoCommand(
     SLUICE_ALLOW_ADDRESSES: origin.allowAddress,
   });
   const log = createLog(config);
+  const stop = stopOnSignal();
   const app = await startApp(config, log);
   try {
     const expected = await runDemo({
@@ -45,15 +48,30 @@ export async function runDemoCommand(
       apiKey,
       origin,
       out: process.stdout,
-      signal: AbortSignal.timeout(600_000),
+      signal: stop.signal,
       ...(exit ? {} : { graphiqlUrl: `${app.url}/graphql#key=${apiKey}` }),
     });
+    stop.ignore();
     if (!exit) await untilStopped(app, log);
     return expected ? 0 : 1;
+  } catch (error) {
+    if (!stop.signal.aborted) throw error;
+    return 130; // what a shell expects of a program that was interrupted
   } finally {
     await app.stop();
     await origin.close();
     await rm(folder, { recursive: true, force: true });
     await rm(clips, { recursive: true, force: true });
   }
+}
+
+/** A signal that is aborted by Ctrl-C and the like, until it is told to ignore them again. */
+function stopOnSignal(): { readonly signal: AbortSignal; ignore(): void } {
+  const controller = new AbortController();
+  const abort = () => controller.abort();
+  process.once('SIGINT', abort).once('SIGTERM', abort);
+  return {
+    signal: controller.signal,
+    ignore: () => void process.off('SIGINT', abort).off('SIGTERM', abort),
+  };
 }

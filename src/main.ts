@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { type Logger, pino } from 'pino';
-import { type App, startApp } from './app.ts';
+import { type App, startApp, stopRunningApps } from './app.ts';
 import { type Config, readConfig } from './config.ts';
 
 const USAGE = `Usage: sluice [all | migrate | demo [--exit] | help]
@@ -86,17 +86,25 @@ function describe(error: unknown): string {
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
-for (const event of ['unhandledRejection', 'uncaughtException'] as const) {
-  process.on(event, (error: unknown) => {
-    process.stderr.write(`sluice: ${describe(error)}\n`);
-    process.exit(1);
-  });
+/** How long a process that ends for a fault of its own has to stop its parts, our own PostgreSQL among them. */
+const LAST_STOP_MS = 15_000;
+
+let ending = false;
+
+/** Ends the process after something that nobody expected: a process in an unknown state does not go on. */
+function end(error: unknown): void {
+  if (ending) return;
+  ending = true;
+  process.stderr.write(`sluice: ${describe(error)}\n`);
+  setTimeout(() => process.exit(1), LAST_STOP_MS).unref();
+  void stopRunningApps()
+    .catch(() => {})
+    .then(() => process.exit(1));
 }
 
-main(process.argv.slice(2)).then(
-  (code) => process.exit(code),
-  (error: unknown) => {
-    process.stderr.write(`sluice: ${describe(error)}\n`);
-    process.exit(1);
-  },
-);
+process.on('unhandledRejection', end).on('uncaughtException', end);
+// Whoever read our output has gone (`| head`): that is a reason to stop, not a fault.
+process.stdout.on('error', end);
+process.stderr.on('error', () => {});
+
+main(process.argv.slice(2)).then((code) => process.exit(code), end);

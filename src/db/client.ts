@@ -46,12 +46,15 @@ export function createDatabase(options: DatabaseOptions): DatabaseClient {
     keepAliveInitialDelayMillis: 10_000,
     ...(statementTimeoutMs === undefined ? {} : { statement_timeout: statementTimeoutMs }),
   });
-  const onError = (error: Error) => log.warn({ err: error }, 'a database connection was lost');
+  let closing: Promise<void> | undefined;
+  // The pool counts as closed before its connections are: what becomes of them then is nobody's business.
+  const onError = (error: Error) => {
+    if (closing === undefined) log.warn({ err: error }, 'a database connection was lost');
+  };
   // The pool listens to idle clients only; without a listener of its own, a client that breaks while it is
   // checked out ends the process.
   pool.on('connect', (client) => client.on('error', onError));
   pool.on('error', () => {});
-  let closing: Promise<void> | undefined;
   return {
     pool,
     db: drizzle({ client: pool, relations }),

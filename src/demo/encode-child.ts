@@ -1,3 +1,4 @@
+import { realpathSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import type { ClipSpec } from './clip-spec.ts';
 
@@ -43,4 +44,5 @@ function serve(): void {
   });
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) serve();
+// Served only where this file is what was started: importing it starts nothing.
+if (import.meta.url === pathToFileURL(realpathSync(process.argv[1] ?? '.')).href) serve();

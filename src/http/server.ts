@@ -58,7 +58,6 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   const loggerInstance: FastifyBaseLogger = log.child({ part: 'http' }, { level: 'warn' });
   const server: FastifyInstance = fastify({
     loggerInstance,
-    disableRequestLogging: true,
     forceCloseConnections: true,
     requestTimeout: 30_000,
     http: { headersTimeout: 10_000 },

@@ -3,14 +3,17 @@ import type { Metadata } from '../db/tables/imports.ts';
 import { builder } from './builder.ts';
 
 // RFC 3339, section 5.6; lower-case t and z are allowed by it.
-const RFC_3339 = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
+const RFC_3339 = /^(\d{4}-\d{2}-\d{2})[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
 
 const invalid = (message: string) => new GraphQLError(message, { extensions: { code: 'BAD_USER_INPUT' } });
 
 function parseDateTime(value: unknown): Date {
-  const date = typeof value === 'string' && RFC_3339.test(value) ? new Date(value.toUpperCase()) : null;
-  if (date === null || Number.isNaN(date.getTime())) {
-    throw invalid('A DateTime is a text such as 2026-01-31T12:00:00Z (RFC 3339).');
+  const [text, day] = (typeof value === 'string' ? RFC_3339.exec(value) : null) ?? [];
+  const date = new Date(text?.toUpperCase() ?? Number.NaN);
+  // JavaScript takes February 30 for March 2; PostgreSQL takes no year 0, and none of five digits as JavaScript writes it.
+  const year = date.getUTCFullYear();
+  if (!(year >= 1 && year <= 9999) || new Date(`${day}T00:00:00Z`).toISOString().slice(0, 10) !== day) {
+    throw invalid('A DateTime is a text such as 2026-01-31T12:00:00Z (RFC 3339), of the years 1 to 9999.');
   }
   return date;
 }

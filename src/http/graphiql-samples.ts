@@ -1,0 +1,88 @@
+/** What GraphiQL holds when it is first opened: one import from beginning to end, ready to run. */
+export const SAMPLE_OPERATIONS = /* GraphQL */ `# One import, from beginning to end. Run an operation with the button, or with Ctrl-Enter inside it.
+#
+# 1. startImport says at once which videos will come in, and which will not and why.
+# 2. Put the id of its answer into the variable "id" below.
+# 3. importProgress shows what happens as it happens; importStatus and tasks where things stand.
+
+mutation startImport($input: StartImportInput!) {
+  startImport(input: $input) {
+    __typename
+    ... on StartImportSuccess {
+      import {
+        id
+        state
+        counts { found rejected pending skipped }
+        tasks(first: 100) { nodes { id name status skipReason } }
+        failedFiles(first: 100) { nodes { name error { code message } } }
+      }
+    }
+    ... on InvalidInputError { message issues { path code message } }
+    ... on Error { message }
+  }
+}
+
+query importStatus($id: ID!) {
+  importStatus(id: $id) {
+    state
+    finished
+    hasFailures
+    counts { found rejected pending uploading validating queued indexing ready skipped failed }
+    progress { fraction bytesDone bytesTotal etaSeconds }
+    tasks(first: 100) { nodes { id name status reason progress { fraction } } }
+    failedFiles(first: 100) { nodes { name error { code message } } }
+    error { code message }
+  }
+}
+
+query tasks {
+  tasks(first: 20, orderBy: { field: CREATED_AT, direction: DESC }) {
+    totalCount
+    nodes {
+      id
+      name
+      status
+      outcome
+      reason
+      video { id originalUrl }
+      systemMetadata { duration width height size videoCodec }
+    }
+    pageInfo { hasNextPage endCursor }
+  }
+}
+
+subscription importProgress($id: ID!) {
+  importProgress(id: $id) {
+    cursor
+    snapshot
+    import {
+      state
+      counts { found rejected pending uploading validating queued indexing ready skipped failed }
+      progress { fraction bytesPerSecond etaSeconds }
+    }
+    changed { id name status progress { fraction bytesPerSecond } error { code message } }
+    rejected { id name error { code message } }
+  }
+}
+`;
+
+/** The variables of the sample operations; each takes the ones that it names. */
+export const SAMPLE_VARIABLES = {
+  input: {
+    from: {
+      videos: {
+        systemName: 'my-library',
+        videos: [
+          {
+            externalId: 'sintel-trailer',
+            url: 'https://media.w3.org/2010/05/sintel/trailer.mp4',
+            fileName: 'trailer.mp4',
+            name: 'Sintel, the trailer',
+            metadata: { genre: 'fantasy', year: 2010 },
+          },
+        ],
+      },
+    },
+  },
+  id: 'the id that startImport answered',
+};
