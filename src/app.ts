@@ -3,13 +3,14 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { sql } from 'drizzle-orm';
 import type { Logger } from 'pino';
-import type { Config } from './config.ts';
+import { type Config, ConfigError } from './config.ts';
 import { createDatabase } from './db/client.ts';
 import { lockDataDir } from './db/embedded/data-dir-lock.ts';
 import { startPostgres } from './db/embedded/start.ts';
 import { uuidv7 } from './db/ids.ts';
 import { migrate } from './db/migrate.ts';
 import { createNotifications } from './db/notifications.ts';
+import { explainDatabaseError } from './db/usable.ts';
 import { createChanges } from './events/changes.ts';
 import { createHub } from './events/hub.ts';
 import { createProgressReporter } from './events/progress.ts';
@@ -30,7 +31,7 @@ import { createFigureReader } from './services/import-figures.ts';
 import { createMediaUrls } from './services/media-urls.ts';
 import { findVideoFile } from './services/video-file.ts';
 import { authenticate } from './services/viewer.ts';
-import { createHttpClient } from './sources/http-client.ts';
+import { createHttpClient, type HttpClient } from './sources/http-client.ts';
 import { createFileStorage } from './storage/file.ts';
 
 /** A running Sluice: API and worker in one process. */
@@ -106,11 +107,11 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
 }
 
 async function start(config: Config, log: Logger, shutdown: Shutdown): Promise<App> {
+  const http = openHttpClient(config, log);
+  shutdown.add(() => http.close());
   const database = await openDatabase(config, log, shutdown);
   const { db, pool, notifications } = database;
   const firstKey = await ensureFirstTeam(db, config.apiKey);
-  const http = createHttpClient({ allowAddresses: config.allowAddresses, log });
-  shutdown.add(() => http.close());
   const media = createMediaPool({ size: config.probeChildren, log });
   shutdown.add(() => media.close());
   const storage = createFileStorage({ root: await storageFolder(config) });
@@ -125,6 +126,7 @@ async function start(config: Config, log: Logger, shutdown: Shutdown): Promise<A
     owner: uuidv7(),
     planSeconds: config.planSeconds,
     leaseSeconds: config.leaseSeconds,
+    mediaUrlSeconds: config.mediaUrlSeconds,
   };
   const progress = createProgressReporter({ db, log });
   shutdown.add(() => progress.stop());
@@ -192,17 +194,27 @@ const isAlive = async (db: ReturnType<typeof createDatabase>['db']) =>
     () => false,
   );
 
+function openHttpClient(config: Config, log: Logger): HttpClient {
+  try {
+    return createHttpClient({ allowAddresses: config.allowAddresses, log });
+  } catch (cause) {
+    const said = cause instanceof Error ? cause.message : String(cause);
+    throw new ConfigError(`SLUICE_ALLOW_ADDRESSES: ${said}`, { cause });
+  }
+}
+
 async function openDatabase(config: Config, log: Logger, shutdown: Shutdown) {
   const url = config.databaseUrl ?? (await ownDatabase(config, log, shutdown));
   await migrate({ url, log });
   const client = createDatabase({ url, log, max: 20, applicationName: 'sluice' });
   shutdown.add(() => client.close());
-  const notifications = createNotifications({
-    connectionString: config.listenDatabaseUrl ?? url,
-    pool: client.pool,
-    log,
-  });
-  await notifications.start();
+  const connectionString = config.listenDatabaseUrl ?? url;
+  const notifications = createNotifications({ connectionString, pool: client.pool, log });
+  try {
+    await notifications.start();
+  } catch (error) {
+    throw explainDatabaseError(error, connectionString);
+  }
   shutdown.add(() => notifications.stop());
   return { ...client, notifications };
 }

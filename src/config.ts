@@ -99,13 +99,14 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env) {
     Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''),
   );
   const parsed = settings.safeParse(given);
-  if (!parsed.success) throw new ConfigError(describe(parsed.error.issues));
-  const env = parsed.data;
-  if (env.DATABASE_URL !== undefined && env.SLUICE_SECRET_KEY === undefined) {
-    throw new ConfigError(
+  const problems = parsed.success ? [] : parsed.error.issues.map(describe);
+  if (given['DATABASE_URL'] !== undefined && given['SLUICE_SECRET_KEY'] === undefined) {
+    problems.push(
       'SLUICE_SECRET_KEY: required with DATABASE_URL (32 bytes in base64: openssl rand -base64 32)',
     );
   }
+  if (!parsed.success || problems.length > 0) throw new ConfigError(problems.join('\n'));
+  const env = parsed.data;
   const dataDir = resolve(env.SLUICE_DATA_DIR);
   return Object.freeze({
     host: env.HOST,
@@ -134,5 +135,4 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env) {
   });
 }
 
-const describe = (issues: readonly z.core.$ZodIssue[]) =>
-  issues.map((issue) => `${issue.path.map(String).join('.')}: ${issue.message}`).join('\n');
+const describe = (issue: z.core.$ZodIssue) => `${issue.path.map(String).join('.')}: ${issue.message}`;

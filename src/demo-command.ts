@@ -41,8 +41,9 @@ export async function runDemoCommand(
   });
   const log = createLog(config);
   const stop = stopOnSignal();
-  const app = await startApp(config, log);
+  let app: App | null = null;
   try {
+    app = await startApp(config, log);
     const expected = await runDemo({
       endpoint: `${app.url}/graphql`,
       apiKey,
@@ -58,7 +59,7 @@ export async function runDemoCommand(
     if (!stop.signal.aborted) throw error;
     return 130; // what a shell expects of a program that was interrupted
   } finally {
-    await app.stop();
+    await app?.stop();
     await origin.close();
     await rm(folder, { recursive: true, force: true });
     await rm(clips, { recursive: true, force: true });

@@ -88,7 +88,7 @@ function noteOf(state: VideoState): string {
 }
 
 /** The colour of a status: how it ended, or that it moves. */
-export function colourOf(status: string, palette: Palette): (text: string) => string {
+function colourOf(status: string, palette: Palette): (text: string) => string {
   if (status === 'READY') return palette.green;
   if (status === 'SKIPPED') return palette.yellow;
   if (status === 'FAILED' || status === 'REJECTED' || status === 'CANCELED') return palette.red;

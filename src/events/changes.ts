@@ -18,7 +18,7 @@ export interface Changes {
   announce(change: Change): void;
 }
 
-export function encodeChange({ teamId, importId }: Change): string {
+function encodeChange({ teamId, importId }: Change): string {
   return `${teamId} ${importId ?? '-'}`;
 }
 

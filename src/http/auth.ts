@@ -9,6 +9,3 @@ const BEARER = /^Bearer +(slc_[A-Za-z0-9_-]{32,200})$/i;
 export function bearerKey(authorization: unknown): string | null {
   return typeof authorization === 'string' ? (BEARER.exec(authorization.trim())?.[1] ?? null) : null;
 }
-
-/** How often the key of an open socket or stream is looked at again: one that is revoked or has expired ends it within 5 s. */
-export const RECHECK_MS = 3_000;

@@ -11,7 +11,10 @@ const RANGE = /^bytes=\s*(\d*)-(\d*)\s*$/i;
  * @returns the positions asked for; 'whole' without a header, and for one that may be ignored: another unit, several ranges, one
  * that is no range; 'unsatisfiable' for a range that no byte of the content lies in
  */
-export function parseRange(header: string | undefined, size: number): BytePositions | 'whole' | 'unsatisfiable' {
+export function parseRange(
+  header: string | undefined,
+  size: number,
+): BytePositions | 'whole' | 'unsatisfiable' {
   const [, first = '', last = ''] = RANGE.exec(header ?? '') ?? [];
   if (first === '' && last === '') return 'whole';
   if (first === '') {

@@ -11,8 +11,16 @@ const code = (error: GraphQLError) => error.extensions.code;
 /** An error with a code: what the parser, validation and the coercion of variables find is the caller's to mend. */
 export function withCode(error: GraphQLError): GraphQLError {
   if (code(error) !== undefined && CODES.has(String(code(error)))) return error;
-  const known = error.message === TOO_COMPLEX ? 'QUERY_TOO_COMPLEX' : 'BAD_USER_INPUT';
-  return derived(error, { message: error.message, extensions: { ...error.extensions, code: known } });
+  const [message, known] = error.message.includes(TOO_COMPLEX)
+    ? [TOO_COMPLEX, 'QUERY_TOO_COMPLEX']
+    : [error.message, 'BAD_USER_INPUT'];
+  return derived(error, { message, extensions: { ...error.extensions, code: known } });
+}
+
+/** The same error without what graphql proposes instead ("Did you mean …"), which tells names of the schema. */
+export function withoutHint(error: GraphQLError): GraphQLError {
+  const message = error.message.replace(/ Did you mean [^?]*\?/g, '');
+  return message === error.message ? error : derived(error, { message, extensions: error.extensions });
 }
 
 const CODES: ReadonlySet<string> = new Set([
@@ -39,29 +47,38 @@ function derived(
   });
 }
 
+/** Makes of any error what the caller may see of it. */
+export type ErrorMask = (error: unknown) => GraphQLError;
+
 /**
- * What a caller may see of an error. Expected ones pass; of any other only an id, under which the log has it.
- * Variables are never logged.
+ * Expected errors pass, with a code; of any other only an id is told, under which the log has it. Variables are never logged.
+ * @param options.hints whether proposals ("Did you mean …") may be told
  */
-export function createErrorMask(log: Logger): (error: unknown) => GraphQLError {
+export function createErrorMask({
+  log,
+  hints,
+}: {
+  readonly log: Logger;
+  readonly hints: boolean;
+}): ErrorMask {
   return (error) => {
-    if (error instanceof GraphQLError) {
-      const cause = error.originalError;
-      if (cause === undefined || cause instanceof GraphQLError) return withCode(error);
-      if (cause instanceof BadFilterError) {
-        return derived(error, { message: cause.message, extensions: { code: 'BAD_USER_INPUT' } });
-      }
-    }
+    const expected = toExpected(error);
+    if (expected !== null) return hints ? expected : withoutHint(expected);
     const errorId = randomUUID();
-    const cause = error instanceof GraphQLError ? error.originalError : error;
-    log.error(
-      { err: cause, errorId, path: error instanceof GraphQLError ? error.path : undefined },
-      'unexpected error',
-    );
+    const at = error instanceof GraphQLError ? error : undefined;
+    log.error({ err: at?.originalError ?? error, errorId, path: at?.path }, 'unexpected error');
     const message = `Unexpected error. Its id in the server's log is ${errorId}.`;
     const extensions = { code: 'INTERNAL_SERVER_ERROR', errorId };
-    return error instanceof GraphQLError
-      ? derived(error, { message, extensions })
-      : new GraphQLError(message, { extensions });
+    return at ? derived(at, { message, extensions }) : new GraphQLError(message, { extensions });
   };
+}
+
+/** The error for the caller if it is one that was made for callers; null for any other. */
+function toExpected(error: unknown): GraphQLError | null {
+  if (!(error instanceof GraphQLError)) return null;
+  const cause = error.originalError;
+  if (cause === undefined || cause instanceof GraphQLError) return withCode(error);
+  if (cause instanceof BadFilterError)
+    return derived(error, { message: cause.message, extensions: { code: 'BAD_USER_INPUT' } });
+  return null;
 }

@@ -7,7 +7,10 @@ import { buildGraphiqlPage, type GraphiqlPage } from './graphiql.ts';
  * GET /graphql: GraphiQL for a browser, where `graphiql` allows it. It holds no key, so anybody may have it. Operations are never
  * run by GET: anything else is answered with 405.
  */
-export function registerGraphiql(server: FastifyInstance, { graphiql }: { readonly graphiql: boolean }): void {
+export function registerGraphiql(
+  server: FastifyInstance,
+  { graphiql }: { readonly graphiql: boolean },
+): void {
   let building: Promise<GraphiqlPage> | undefined;
   server.get('/graphql', async (request, reply) => {
     if (!graphiql || !request.headers.accept?.includes('text/html')) {
@@ -17,7 +20,10 @@ export function registerGraphiql(server: FastifyInstance, { graphiql }: { readon
         .header('allow', 'POST')
         .send({ errors: [{ message, extensions: { code: 'BAD_USER_INPUT' } }] });
     }
-    building ??= buildGraphiqlPage();
+    building ??= buildGraphiqlPage().catch((error: unknown) => {
+      building = undefined;
+      throw error;
+    });
     const page = await building;
     reply
       .type('text/html; charset=utf-8')

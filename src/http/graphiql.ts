@@ -33,7 +33,7 @@ const OPTIONS = {
 export async function buildGraphiqlPage(): Promise<GraphiqlPage> {
   // 9 MB of text: only for those who look at it.
   const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql');
-  const html = withOwnStart(renderGraphiQL(OPTIONS));
+  const html = withOwnStart(renderGraphiQL({ title: OPTIONS.title, favicon: OPTIONS.favicon }));
   const hashes = [...html.matchAll(/<script>(.*?)<\/script>/gs)].map(([, script = '']) => sha256(script));
   return {
     gzip: await promisify(gzip)(html),
@@ -42,14 +42,16 @@ export async function buildGraphiqlPage(): Promise<GraphiqlPage> {
   };
 }
 
-const PACKAGE_START = /YogaGraphiQL\.renderYogaGraphiQL\(\s*window\.document\.querySelector\('#root'\),[^<]*<\/script>/;
+const PACKAGE_START =
+  /YogaGraphiQL\.renderYogaGraphiQL\(\s*window\.document\.querySelector\('#root'\),[^<]*<\/script>/;
 
 /** The package starts GraphiQL at once, with options that are the same for all; ours waits for a key. */
 function withOwnStart(html: string): string {
   const page = html
     .trimStart()
     .replace(PACKAGE_START, () => `</script>${ASK_FORM}<script>${startScript(OPTIONS)}</script>`);
-  if (!page.includes(ASK_FORM)) throw new Error('The page of @graphql-yoga/render-graphiql has another form now.');
+  if (!page.includes(ASK_FORM))
+    throw new Error('The page of @graphql-yoga/render-graphiql has another form now.');
   return page;
 }
 

@@ -1,13 +1,21 @@
-import { once } from 'node:events';
-import { Readable } from 'node:stream';
+import { PassThrough, pipeline, Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Viewer } from '../services/viewer.ts';
-import { type Authenticate, bearerKey, RECHECK_MS } from './auth.ts';
+import { type Authenticate, bearerKey } from './auth.ts';
+import type { KeyWatch } from './key-watch.ts';
 import type { Yoga } from './yoga.ts';
 
 /** 10,000 videos with long URLs and metadata fit. */
 const MAX_BODY_BYTES = 32 * 1024 * 1024;
+/** What is still taken off the line of a client without a key, so that its connection can be used again. */
+const MAX_BODY_BYTES_WITHOUT_KEY = 64 * 1024;
+
+export interface GraphQLRouteOptions {
+  readonly yoga: Yoga;
+  readonly authenticate: Authenticate;
+  readonly keys: KeyWatch;
+}
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -20,11 +28,10 @@ const failure = (message: string, code: string) => ({ errors: [{ message, extens
 /**
  * POST /graphql: JSON only, so that no form of another site can execute anything; one operation a request; answered as JSON, or
  * as server-sent events for `Accept: text/event-stream`. The key is looked at before the body is read.
+ * @returns ends the event streams that are open
  */
-export function registerGraphQL(
-  server: FastifyInstance,
-  { yoga, authenticate }: { readonly yoga: Yoga; readonly authenticate: Authenticate },
-): void {
+export function registerGraphQL(server: FastifyInstance, options: GraphQLRouteOptions): () => void {
+  const streams = new Set<PassThrough>();
   server.decorateRequest('viewer', null);
   void server.register(async (scope) => {
     scope.removeAllContentTypeParsers();
@@ -35,75 +42,77 @@ export function registerGraphQL(
     );
     scope.post('/graphql', {
       bodyLimit: MAX_BODY_BYTES,
-      onRequest: async (request, reply) => {
-        const key = bearerKey(request.headers.authorization);
-        request.viewer = key === null ? null : await authenticate(key);
-        if (request.viewer === null) {
-          return reply
-            .code(401)
-            .header('www-authenticate', 'Bearer')
-            .send(
-              failure('An API key is needed: send it as "Authorization: Bearer slc_…".', 'UNAUTHENTICATED'),
-            );
-        }
-      },
+      onRequest: (request, reply) => admit(request, reply, options.authenticate),
       errorHandler: (error: { readonly statusCode?: number; readonly message: string }, _request, reply) => {
         const status = error.statusCode ?? 500;
         if (status >= 500) throw error;
         return reply.code(status).send(failure(error.message, 'BAD_USER_INPUT'));
       },
-      handler: (request, reply) => execute(request, reply, { yoga, authenticate }),
+      handler: async (request, reply) => {
+        const response = await execute(request, reply, options.yoga);
+        if (response === null)
+          return reply.code(400).send(failure('The body must be JSON.', 'BAD_USER_INPUT'));
+        reply.code(response.status);
+        for (const [name, value] of response.headers)
+          if (name !== 'content-length') reply.header(name, value);
+        if (!response.headers.get('content-type')?.startsWith('text/event-stream') || response.body === null)
+          return reply.send(await response.text());
+        // The global ReadableStream and that of node:stream/web are one class under two types.
+        const stream = openStream(response.body as unknown as ReadableStream, streams);
+        endWithKey(request, stream, options.keys);
+        return reply
+          .headers({ 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no' })
+          .send(stream);
+      },
     });
   });
+  return () => {
+    for (const stream of streams) stream.end();
+  };
 }
 
+async function admit(request: FastifyRequest, reply: FastifyReply, authenticate: Authenticate) {
+  const key = bearerKey(request.headers.authorization);
+  request.viewer = key === null ? null : await authenticate(key);
+  if (request.viewer !== null) return;
+  if (!(Number(request.headers['content-length']) <= MAX_BODY_BYTES_WITHOUT_KEY))
+    reply.header('connection', 'close');
+  const message = 'An API key is needed: send it as "Authorization: Bearer slc_…".';
+  return reply.code(401).header('www-authenticate', 'Bearer').send(failure(message, 'UNAUTHENTICATED'));
+}
+
+/** Lets Yoga answer; what it does for a client that has gone away ends. Null without a body. */
 async function execute(
-  request: FastifyRequest,
+  { viewer, body, headers }: FastifyRequest,
   reply: FastifyReply,
-  { yoga, authenticate }: { readonly yoga: Yoga; readonly authenticate: Authenticate },
-): Promise<FastifyReply> {
-  const { viewer, body } = request;
-  if (viewer === null || typeof body !== 'string')
-    return reply.code(400).send(failure('The body must be JSON.', 'BAD_USER_INPUT'));
+  yoga: Yoga,
+): Promise<Response | null> {
+  if (viewer === null || typeof body !== 'string') return null;
   const gone = new AbortController();
-  void once(reply.raw, 'close').then(() => gone.abort());
-  const { accept = 'application/json', authorization } = request.headers;
-  const response = await yoga.fetch(
+  reply.raw.once('close', () => gone.abort());
+  const { accept = 'application/json' } = headers;
+  return await yoga.fetch(
     'http://localhost/graphql',
     { method: 'POST', headers: { accept, 'content-type': 'application/json' }, body, signal: gone.signal },
     { viewer },
   );
-  reply.code(response.status);
-  for (const [name, value] of response.headers) if (name !== 'content-length') reply.header(name, value);
-  if (!response.headers.get('content-type')?.startsWith('text/event-stream') || response.body === null) {
-    return reply.send(await response.text());
-  }
-  // The global ReadableStream and that of node:stream/web are one class under two types.
-  const stream = Readable.fromWeb(response.body as unknown as ReadableStream);
-  endWithKey(stream, { key: bearerKey(authorization), authenticate, gone: gone.signal });
-  return reply
-    .header('cache-control', 'no-cache, no-transform')
-    .header('x-accel-buffering', 'no')
-    .send(stream);
+}
+
+/** The events as a stream that can be ended from outside; whatever ends it ends the operation behind it too. */
+function openStream(events: ReadableStream, streams: Set<PassThrough>): PassThrough {
+  const stream = new PassThrough();
+  streams.add(stream);
+  // Fastify sees to errors of the stream; this one only forgets it.
+  pipeline(Readable.fromWeb(events), stream, () => streams.delete(stream));
+  return stream;
 }
 
 /** Ends a stream whose key is revoked or expires meanwhile. */
-function endWithKey(
-  stream: Readable,
-  {
-    key,
-    authenticate,
-    gone,
-  }: { readonly key: string | null; readonly authenticate: Authenticate; readonly gone: AbortSignal },
-): void {
-  const check = async () => {
-    // A database that does not answer says nothing about the key.
-    const viewer = key === null ? null : await authenticate(key).catch(() => undefined);
-    if (viewer === null) stream.destroy();
-  };
-  const timer = setInterval(() => void check(), RECHECK_MS);
-  gone.addEventListener('abort', () => {
-    clearInterval(timer);
-    stream.destroy();
+function endWithKey({ headers }: FastifyRequest, stream: PassThrough, keys: KeyWatch): void {
+  const key = bearerKey(headers.authorization);
+  if (key === null) return;
+  const unwatch = keys.watch(key, (viewer) => {
+    if (viewer === null) stream.end();
   });
+  stream.once('close', unwatch);
 }

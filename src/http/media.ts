@@ -6,10 +6,7 @@ import { parseRange } from './byte-range.ts';
 
 export interface MediaOptions {
   readonly urls: Pick<MediaUrls, 'verify'>;
-  readonly find: (video: {
-    readonly teamId: string;
-    readonly videoId: string;
-  }) => Promise<VideoFile | null>;
+  readonly find: (video: { readonly teamId: string; readonly videoId: string }) => Promise<VideoFile | null>;
 }
 
 /**
@@ -67,7 +64,9 @@ async function sendBytes(
     return reply.send(bytes);
   } catch (error) {
     if (!(error instanceof StorageError) || error.reason !== 'NOT_FOUND') throw error;
-    reply.removeHeader('content-length').removeHeader('content-range').removeHeader('etag');
+    for (const name of ['content-type', 'content-length', 'content-range', 'content-disposition', 'etag']) {
+      reply.removeHeader(name);
+    }
     return refuse(reply, 404, 'This video is gone.');
   }
 }
@@ -89,7 +88,9 @@ function headersOf(file: VideoFile, { expiresAt }: MediaGrant): Record<string, s
     'content-disposition': inline(file.fileName),
     // It is a stranger's file: whatever it says it is, no browser may run anything of it.
     'content-security-policy': "sandbox; default-src 'none'; media-src 'self'; style-src 'unsafe-inline'",
-    'content-type': /^(video|audio)\/[\w.+-]+$/.test(file.mimeType) ? file.mimeType : 'application/octet-stream',
+    'content-type': /^(video|audio)\/[\w.+-]+$/.test(file.mimeType)
+      ? file.mimeType
+      : 'application/octet-stream',
     // The token decides who may have it, so a page of any origin that has one may play it.
     'cross-origin-resource-policy': 'cross-origin',
     etag: `"${file.sha256}"`,

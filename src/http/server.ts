@@ -8,9 +8,11 @@ import type { MediaUrls } from '../services/media-urls.ts';
 import type { VideoFile } from '../services/video-file.ts';
 import type { Viewer } from '../services/viewer.ts';
 import type { Authenticate } from './auth.ts';
+import { createErrorMask } from './errors.ts';
 import { registerGraphiql } from './graphiql-route.ts';
 import { registerGraphQL } from './graphql-route.ts';
 import { registerHealth } from './health.ts';
+import { createKeyWatch } from './key-watch.ts';
 import { registerMedia } from './media.ts';
 import { serveWebSockets } from './websocket.ts';
 import { createGraphQL } from './yoga.ts';
@@ -21,6 +23,10 @@ export interface HttpServerOptions {
   readonly port: number;
   readonly allowOrigins: readonly string[];
   readonly log: Logger;
+  /** Nothing is told of the schema and no page is served, except to an ADMIN key; false unless given. */
+  readonly production?: boolean;
+  /** Whether GraphiQL is served; by default not in production. */
+  readonly graphiql?: boolean;
   readonly schema: GraphQLSchema;
   readonly authenticate: Authenticate;
   readonly createContext: (viewer: Viewer) => Context;
@@ -53,7 +59,35 @@ export class ListenError extends Error {
 
 /** One server for everything that is reached by HTTP: GraphQL (JSON, events, WebSocket), GraphiQL, media, health. */
 export function createHttpServer(options: HttpServerOptions): HttpServer {
-  const { log, host, port, authenticate } = options;
+  const { log, host, port, authenticate, production = false, graphiql = !production } = options;
+  const server = createFastify(log);
+  const mask = createErrorMask({ log, hints: !production });
+  const yoga = createGraphQL({ ...options, production, mask });
+  const keys = createKeyWatch(authenticate);
+  registerHealth(server, options);
+  registerMedia(server, options.media);
+  registerGraphiql(server, { graphiql });
+  const endStreams = registerGraphQL(server, { yoga, authenticate, keys });
+  const endSockets = serveWebSockets({ ...options, server: server.server, yoga, keys, mask });
+  // By then new requests are refused, and connections are still open.
+  server.addHook('preClose', async () => {
+    endStreams();
+    await endSockets();
+  });
+  return {
+    async start() {
+      try {
+        await server.listen({ host, port });
+      } catch (error) {
+        throw explain(error, host, port);
+      }
+      return addressOf(server, host);
+    },
+    stop: () => server.close(),
+  };
+}
+
+function createFastify(log: Logger): FastifyInstance {
   // Typed as Fastify's own logger, so that the routes need not know ours.
   const loggerInstance: FastifyBaseLogger = log.child({ part: 'http' }, { level: 'warn' });
   const server: FastifyInstance = fastify({
@@ -64,34 +98,19 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     routerOptions: { maxParamLength: 1_000 },
     genReqId: () => randomBytes(8).toString('hex'),
   });
-  const yoga = createGraphQL(options);
   void server.register(helmet, { contentSecurityPolicy: false, hsts: false });
-  registerHealth(server, options);
-  registerMedia(server, options.media);
-  registerGraphiql(server);
-  registerGraphQL(server, { yoga, authenticate });
-  let endSockets = async () => {};
-  return {
-    async start() {
-      try {
-        await server.listen({ host, port });
-      } catch (error) {
-        throw explain(error, host, port);
-      }
-      endSockets = serveWebSockets({
-        server: server.server,
-        yoga,
-        authenticate,
-        allowOrigins: options.allowOrigins,
-        log,
-      });
-      return addressOf(server, host);
+  server.setNotFoundHandler((_request, reply) => reply.code(404).send({ message: 'There is nothing here.' }));
+  server.setErrorHandler(
+    (error: { readonly statusCode?: number; readonly message: string }, request, reply) => {
+      const status = error.statusCode ?? 500;
+      if (status < 500) return reply.code(status).send({ message: error.message });
+      request.log.error({ err: error, errorId: request.id }, 'unexpected error');
+      const message = `Unexpected error. Its id in the server's log is ${request.id}.`;
+      const extensions = { code: 'INTERNAL_SERVER_ERROR', errorId: request.id };
+      return reply.code(500).send({ message, errors: [{ message, extensions }] });
     },
-    async stop() {
-      await endSockets();
-      await server.close();
-    },
-  };
+  );
+  return server;
 }
 
 function addressOf(server: FastifyInstance, host: string): { url: string; port: number } {

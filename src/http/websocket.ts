@@ -1,85 +1,83 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { DocumentNode, ExecutionArgs, GraphQLError } from 'graphql';
-import { CloseCode, type ServerOptions } from 'graphql-ws';
-import { type Extra, useServer } from 'graphql-ws/use/ws';
+import { setTimeout as delay } from 'node:timers/promises';
+import { CloseCode, handleProtocols, makeServer } from 'graphql-ws';
 import type { Logger } from 'pino';
-import { WebSocketServer } from 'ws';
-import type { Viewer } from '../services/viewer.ts';
-import { type Authenticate, bearerKey, RECHECK_MS } from './auth.ts';
-import { withCode } from './errors.ts';
-import type { Yoga } from './yoga.ts';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { createProtocol, type ProtocolOptions, type SocketExtra } from './websocket-protocol.ts';
 
-export interface WebSocketOptions {
+export interface WebSocketOptions extends ProtocolOptions {
   readonly server: Server;
-  readonly yoga: Yoga;
-  readonly authenticate: Authenticate;
   /** Origins that pages may come from, beside the server's own. */
   readonly allowOrigins: readonly string[];
   readonly log: Logger;
 }
 
-/** A client that has not shown its key in the upgrade's headers, as no page can, may send no more than this at once. */
-const MAX_PAYLOAD_BYTES = 1024 * 1024;
-/** One that has: a startImport of 10,000 videos fits. */
-const MAX_PAYLOAD_WITH_KEY_BYTES = 32 * 1024 * 1024;
-const MAX_OPERATIONS = 50;
+/** A startImport of 10,000 videos fits, as over HTTP. */
+const MAX_PAYLOAD_BYTES = 32 * 1024 * 1024;
+/** What a client may send in all before it has shown its key. */
+const MAX_BYTES_WITHOUT_KEY = 64 * 1024;
 const PING_MS = 12_000;
-
-/** What is known of an open socket: the viewer once it has shown its key. */
-interface SocketExtra extends Extra {
-  viewer?: Viewer;
-  recheck?: NodeJS.Timeout;
-}
-
-interface Prepared {
-  readonly execute: (args: ExecutionArgs) => unknown;
-  readonly subscribe: (args: ExecutionArgs) => unknown;
-}
+/** How long a client may take to answer the close before its socket is cut. */
+const CLOSE_MS = 2_000;
+const TOO_BIG = 1009;
+const GOING_AWAY = 1001;
 
 /**
  * GraphQL over WebSocket (graphql-transport-ws) beside the HTTP routes, on the same port and with the same limits.
- * @returns ends all sockets with 1001
+ * @returns takes no more sockets and ends all there are with 1001
  */
 export function serveWebSockets(options: WebSocketOptions): () => Promise<void> {
-  const { server, authenticate, log } = options;
-  const small = new WebSocketServer({
+  const { server, allowOrigins, log } = options;
+  const sockets = new WebSocketServer({
     noServer: true,
     maxPayload: MAX_PAYLOAD_BYTES,
     perMessageDeflate: false,
+    handleProtocols,
   });
-  const large = new WebSocketServer({
-    noServer: true,
-    maxPayload: MAX_PAYLOAD_WITH_KEY_BYTES,
-    perMessageDeflate: false,
-  });
-  const ends = [small, large].map((sockets) => useServer(createProtocol(options), sockets, PING_MS));
+  const protocol = makeServer(createProtocol(options));
 
-  const upgrade = async (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    if (pathOf(request) !== '/graphql') return refuse(socket, '404 Not Found');
-    if (!isAllowedOrigin(request, options.allowOrigins)) return refuse(socket, '403 Forbidden');
-    const key = bearerKey(request.headers.authorization);
-    const sockets = key !== null && (await authenticate(key)) !== null ? large : small;
-    sockets.handleUpgrade(request, socket, head, (open) => sockets.emit('connection', open, request));
-  };
-  const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    socket.on('error', () => socket.destroy());
-    upgrade(request, socket, head).catch((error: unknown) => {
-      log.error({ err: error }, 'a socket could not be opened');
-      refuse(socket, '503 Service Unavailable');
+  const opened = (socket: WebSocket, request: IncomingMessage, connection: Duplex) => {
+    const extra: SocketExtra = { request, socket };
+    // ws has closed it by then, with the code that fits.
+    socket.on('error', (error) => log.debug({ err: error }, 'a socket was closed for what it sent'));
+    limitUntilAdmitted(extra, connection);
+    keepAlive(socket);
+    const closed = protocol.opened(adapt(socket, log), extra);
+    socket.once('close', (code, reason) => {
+      closed(code, String(reason)).catch((error: unknown) =>
+        log.error({ err: error }, 'a socket was not closed cleanly'),
+      );
     });
+  };
+  const onUpgrade = (request: IncomingMessage, connection: Duplex, head: Buffer) => {
+    connection.on('error', () => connection.destroy());
+    if (request.url?.split('?')[0] !== '/graphql') return refuse(connection, '404 Not Found');
+    if (!isAllowedOrigin(request, allowOrigins)) return refuse(connection, '403 Forbidden');
+    sockets.handleUpgrade(request, connection, head, (socket) => opened(socket, request, connection));
   };
   server.on('upgrade', onUpgrade);
   return async () => {
     server.off('upgrade', onUpgrade);
-    await Promise.all(ends.map((end) => end.dispose()));
+    await Promise.all([...sockets.clients].map(endSocket));
+    sockets.close();
   };
 }
 
-const pathOf = ({ url }: IncomingMessage) => url?.split('?')[0];
+async function endSocket(socket: WebSocket): Promise<void> {
+  const cut = new AbortController();
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  socket.close(GOING_AWAY, 'Going away');
+  const late = delay(CLOSE_MS, undefined, { signal: cut.signal }).then(
+    () => socket.terminate(),
+    () => {},
+  );
+  await Promise.race([closed, late]);
+  cut.abort();
+}
 
-function refuse(socket: Duplex, status: string): void {
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+function refuse(connection: Duplex, status: string): void {
+  connection.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }
 
 /** Browsers name the page's origin, which must be ours or an allowed one; other clients name none. */
@@ -89,78 +87,53 @@ function isAllowedOrigin({ headers }: IncomingMessage, allowed: readonly string[
   return allowed.includes(origin) || origin === `http://${host}` || origin === `https://${host}`;
 }
 
-function createProtocol({
-  yoga,
-  authenticate,
-}: WebSocketOptions): ServerOptions<Record<string, unknown>, SocketExtra> {
+/** The library's own adapter to ws writes to the console; otherwise this does what that one does. */
+function adapt(socket: WebSocket, log: Logger): Parameters<ReturnType<typeof makeServer>['opened']>[0] {
   return {
-    connectionInitWaitTimeout: 3_000,
-    async onConnect({ connectionParams, extra }) {
-      const key =
-        bearerKey(connectionParams?.authorization) ?? bearerKey(extra.request.headers.authorization);
-      const viewer = key === null ? null : await authenticate(key);
-      if (key === null || viewer === null) return false;
-      extra.viewer = viewer;
-      extra.recheck = recheck(extra, key, authenticate);
-      return true;
-    },
-    onDisconnect: ({ extra }) => clearInterval(extra.recheck),
-    onClose: ({ extra }) => clearInterval(extra.recheck),
-    onSubscribe: (context, _id, payload) => {
-      if (context.extra.viewer === undefined) throw new Error('an operation came before the key');
-      if (Object.keys(context.subscriptions).length > MAX_OPERATIONS) {
-        context.extra.socket.close(CloseCode.BadRequest, `At most ${MAX_OPERATIONS} operations at once`);
-        return [];
-      }
-      return prepare(yoga, context.extra.viewer, payload);
-    },
-    // Prepared by onSubscribe, with everything that Yoga's plugins add.
-    execute: (args) => (args.rootValue as Prepared).execute(args) as never,
-    subscribe: (args) => (args.rootValue as Prepared).subscribe(args) as never,
+    protocol: socket.protocol,
+    send: (data) =>
+      new Promise((resolve, reject) => {
+        if (socket.readyState !== socket.OPEN) return resolve();
+        socket.send(data, (error) => (error ? reject(error) : resolve()));
+      }),
+    close: (code, reason) => socket.close(code, reason),
+    onMessage: (take) =>
+      socket.on('message', (data, isBinary) => {
+        if (isBinary) return socket.close(CloseCode.BadRequest, 'Invalid message received');
+        take(String(data)).catch((error: unknown) => {
+          // What cannot be sent any more is no fault.
+          if (socket.readyState !== socket.OPEN) return;
+          log.error({ err: error }, 'a message of a socket was not handled');
+          socket.close(CloseCode.InternalServerError, 'Internal server error');
+        });
+      }),
   };
 }
 
-function recheck(extra: SocketExtra, key: string, authenticate: Authenticate): NodeJS.Timeout {
-  const check = async () => {
-    // A database that does not answer says nothing about the key.
-    const viewer = await authenticate(key).catch(() => undefined);
-    if (viewer === null) extra.socket.close(CloseCode.Forbidden, 'Forbidden');
-    else if (viewer !== undefined) extra.viewer = viewer;
+/** ws knows one limit for all; what a client without a key sends is not even gathered up to that. */
+function limitUntilAdmitted(extra: SocketExtra, connection: Duplex): void {
+  let bytes = 0;
+  const count = (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (extra.viewer !== undefined) return connection.off('data', count);
+    if (bytes <= MAX_BYTES_WITHOUT_KEY) return;
+    connection.off('data', count);
+    extra.socket.close(TOO_BIG, 'Too big for a client without a key');
+    setImmediate(() => extra.socket.terminate());
   };
-  return setInterval(() => void check(), RECHECK_MS);
+  connection.on('data', count);
 }
 
-interface Payload {
-  readonly query: string;
-  readonly operationName?: string | null | undefined;
-  readonly variables?: Record<string, unknown> | null | undefined;
-}
-
-/** Parses and validates an operation as over HTTP. @returns what is to be executed, or what is wrong with it */
-async function prepare(
-  yoga: Yoga,
-  viewer: Viewer,
-  payload: Payload,
-): Promise<ExecutionArgs | readonly GraphQLError[]> {
-  const { schema, execute, subscribe, contextFactory, parse, validate } = yoga.getEnveloped({
-    viewer,
-    params: payload,
+/** Finds out about clients that are gone without a word: one that does not answer a ping before the next is cut. */
+function keepAlive(socket: WebSocket): void {
+  let isAlive = true;
+  socket.on('pong', () => {
+    isAlive = true;
   });
-  let document: DocumentNode;
-  try {
-    document = parse(payload.query);
-  } catch (error) {
-    return [withCode(error as GraphQLError)]; // what a parser throws
-  }
-  const errors = validate(schema, document) as readonly GraphQLError[];
-  if (errors.length > 0) return errors.map(withCode);
-  const prepared: Prepared = { execute, subscribe };
-  return {
-    schema,
-    document,
-    operationName: payload.operationName ?? null,
-    variableValues: payload.variables ?? null,
-    contextValue: await contextFactory(),
-    rootValue: prepared,
-  };
+  const timer = setInterval(() => {
+    if (!isAlive) return socket.terminate();
+    isAlive = false;
+    if (socket.readyState === socket.OPEN) socket.ping();
+  }, PING_MS);
+  socket.once('close', () => clearInterval(timer));
 }

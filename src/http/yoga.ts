@@ -8,12 +8,13 @@ import {
   GraphQLError,
   type GraphQLSchema,
   getOperationAST,
+  NoSchemaIntrospectionCustomRule,
+  validate,
 } from 'graphql';
 import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
-import type { Logger } from 'pino';
 import type { Context } from '../schema/context.ts';
 import type { Viewer } from '../services/viewer.ts';
-import { createErrorMask, TOO_COMPLEX, withCode } from './errors.ts';
+import { type ErrorMask, TOO_COMPLEX, withCode, withoutHint } from './errors.ts';
 
 /** What a transport knows of a request before it is executed. */
 export interface RequestContext {
@@ -24,7 +25,9 @@ export type Yoga = YogaServerInstance<RequestContext, Context>;
 
 export interface YogaOptions {
   readonly schema: GraphQLSchema;
-  readonly log: Logger;
+  readonly mask: ErrorMask;
+  /** In production nothing is told of the schema, except to an ADMIN key. */
+  readonly production: boolean;
   readonly createContext: (viewer: Viewer) => Context;
   /** How long an operation with this root field may take, in seconds; subscriptions may take any time. */
   readonly deadlineSeconds: (rootField: string) => number;
@@ -50,7 +53,7 @@ export function createGraphQL(options: YogaOptions): Yoga {
     batching: false,
     cors: false,
     logging: false,
-    maskedErrors: { maskError: createErrorMask(options.log) },
+    maskedErrors: { maskError: options.mask },
     plugins: [
       maxTokensPlugin({ n: LIMITS.tokens, ...limits }),
       maxDepthPlugin({ n: LIMITS.depth, ignoreIntrospection: true, ...limits }),
@@ -58,6 +61,7 @@ export function createGraphQL(options: YogaOptions): Yoga {
       maxDirectivesPlugin({ n: LIMITS.directives, ...limits }),
       useDeadline(options.deadlineSeconds),
       useErrorCodes(),
+      ...(options.production ? [useSecrecy()] : []),
     ],
   });
 }
@@ -95,13 +99,28 @@ const tooLong = (seconds: number) =>
     extensions: { code: 'QUERY_TOO_COMPLEX' },
   });
 
-/** Gives a code to what the parser and validation find, which no mask sees. */
+/** Gives a code to what validation finds, which no mask sees. */
 function useErrorCodes(): Plugin {
   return {
-    onResultProcess({ result, setResult }) {
-      if (!Array.isArray(result) && 'errors' in result && result.errors) {
-        setResult({ ...result, errors: result.errors.map(withCode) });
-      }
+    onValidate() {
+      return ({ valid, result, setResult }) => {
+        if (!valid) setResult((result as readonly GraphQLError[]).map(withCode)); // what graphql's validate answers
+      };
+    },
+  };
+}
+
+/** Tells nothing of the schema: neither its types nor, in errors, names that are nearly what was asked for. */
+function useSecrecy(): Plugin<RequestContext> {
+  return {
+    onValidate({ context, params }) {
+      return ({ valid, result, setResult }) => {
+        if (context.viewer.scopes.includes('ADMIN')) return;
+        if (!valid) return setResult((result as readonly GraphQLError[]).map(withoutHint)); // as above
+        // Not as a further rule: what Yoga remembers of a document would not depend on who asked.
+        const errors = validate(params.schema, params.documentAST, [NoSchemaIntrospectionCustomRule]);
+        if (errors.length > 0) setResult(errors.map(withCode));
+      };
     },
   };
 }

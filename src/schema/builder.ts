@@ -23,8 +23,6 @@ export interface SchemaTypes {
   };
 }
 
-export type Builder = typeof builder;
-
 /** Where every type of the API is declared; the files of the nouns do that. Errors come before the plugin that reads rows. */
 export const builder = new SchemaBuilder<SchemaTypes>({
   plugins: [ErrorsPlugin, RelayPlugin, DrizzlePlugin],

@@ -2,7 +2,7 @@ import type { StoredError } from '../db/tables/tasks.ts';
 import { builder } from './builder.ts';
 
 /** Why a video does not come in. */
-export const TASK_ERROR_CODES = [
+const TASK_ERROR_CODES = [
   'VIDEO_RESOLUTION_TOO_LOW',
   'VIDEO_RESOLUTION_TOO_HIGH',
   'VIDEO_RESOLUTION_INVALID_ASPECT_RATIO',

@@ -44,4 +44,6 @@ export interface Services {
   readonly owner: string;
   readonly planSeconds: number;
   readonly leaseSeconds: number;
+  /** How long media URLs hold. */
+  readonly mediaUrlSeconds: number;
 }

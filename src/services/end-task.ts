@@ -9,7 +9,7 @@ import { closeStages, rewindStages } from './stages.ts';
 export type TaskRow = typeof tasks.$inferSelect;
 
 /** The statuses of a task that runs or waits. */
-export const OPEN_STATUSES = ['PENDING', 'UPLOADING', 'VALIDATING', 'QUEUED', 'INDEXING'] as const;
+const OPEN_STATUSES = ['PENDING', 'UPLOADING', 'VALIDATING', 'QUEUED', 'INDEXING'] as const;
 
 /**
  * Locks a task for the rest of the transaction.

@@ -30,8 +30,8 @@ interface StoredTask extends TaskRow {
   readonly systemMetadata: StoredSystemMetadata;
 }
 
-/** Bytes of a version that was replaced are served until the last URL that was handed out has expired. */
-const REPLACED_BYTES_SECONDS = 2 * 3600;
+/** Clocks differ, and a download that began in time may go on: replaced bytes stay this much longer than their URLs hold. */
+const REPLACED_BYTES_MARGIN_SECONDS = 3600;
 
 /**
  * Decides what becomes of a validated task, in the transaction that finishes its transfer job: QUEUED for its index
@@ -51,7 +51,7 @@ export async function settleTask(
     await moveTask(tx, locked, { systemMetadata, stages });
     await tx.execute(sql`delete from task_progress where task_id = ${locked.id}`);
     await finishJob(tx, job);
-    await decide(tx, stored);
+    await decide(tx, stored, services);
     return locked;
   });
   services.changes.announce(task);
@@ -68,12 +68,12 @@ function toStored(task: TaskRow): StoredTask {
 }
 
 /** Decides about a stored, locked task; whoever decides about the same pair, or the same content, at the same time waits here. */
-async function decide(tx: Transaction, task: StoredTask): Promise<void> {
+async function decide(tx: Transaction, task: StoredTask, services: Services): Promise<void> {
   const video = await lockVideo(tx, task);
   if (!video) return await bringIn(tx, task);
   if (video.versionImportId > task.importId) return await skipTask(tx, task, superseded(video.id));
   if (video.sha256 === task.sha256) return await applyDescription(tx, task, video);
-  await replaceContent(tx, task, video);
+  await replaceContent(tx, task, { video, keepSeconds: services.mediaUrlSeconds + REPLACED_BYTES_MARGIN_SECONDS });
 }
 
 /** The pair's video, locked; the lock on the pair's key comes first, so that two who would make the video take turns. */
@@ -167,8 +167,12 @@ const described = (task: TaskRow, video: VideoRow) => ({
   metadata: task.metadata ?? video.metadata,
 });
 
-/** Puts other bytes in the place of the video's; the old ones go later. */
-async function replaceContent(tx: Transaction, task: StoredTask, video: VideoRow): Promise<void> {
+/** Puts other bytes in the place of the video's; the old ones go when the last URL that was handed out has expired. */
+async function replaceContent(
+  tx: Transaction,
+  task: StoredTask,
+  { video, keepSeconds }: { readonly video: VideoRow; readonly keepSeconds: number },
+): Promise<void> {
   await releaseContent(tx, video);
   await tx
     .insert(contentClaims)
@@ -191,7 +195,7 @@ async function replaceContent(tx: Transaction, task: StoredTask, video: VideoRow
     subjectId: uuidv7(),
     teamId: task.teamId,
     payload: { prefix: parentOf(video.storageKey), keep: null },
-    runAt: new Date(Date.now() + REPLACED_BYTES_SECONDS * 1000),
+    runAt: new Date(Date.now() + keepSeconds * 1000),
   });
   await queueForIndex(tx, task);
 }
@@ -290,7 +294,7 @@ export async function settleWaitingTask(
   const settled = await transaction(services.db, async (tx) => {
     const locked = await lockOpenTask(tx, taskId);
     if (locked?.waitingFor !== 'SAME_CONTENT') return null;
-    await decide(tx, toStored(locked));
+    await decide(tx, toStored(locked), services);
     const after = await tx.query.tasks.findFirst({ where: { id: taskId }, columns: { waitingFor: true } });
     return { task: locked, waits: after?.waitingFor === 'SAME_CONTENT' };
   });

@@ -1,7 +1,10 @@
+import { fork } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ClipSpec } from '../../src/demo/clips.ts';
 import { ClipError, makeClip, makeClips, makeTruncatedCopy } from '../../src/demo/clips.ts';
@@ -137,4 +140,25 @@ test('a truncated copy is the first part of its original', async () => {
   const whole = await readFile(from);
   const cut = await readFile(to);
   expect(cut.equals(whole.subarray(0, Math.floor(whole.length / 2)))).toBe(true);
+});
+
+test('the encoding child ends with the channel of its parent, in the middle of a clip', async () => {
+  const path = join(folder, 'endless.mp4');
+  const child = fork(fileURLToPath(new URL('../../dist/demo/encode-child.js', import.meta.url)), { env: {} });
+  const exited = once(child, 'exit');
+  child.send({ spec: { seconds: 3600 }, path });
+  await expect
+    .poll(
+      () =>
+        stat(`${path}.part`).then(
+          (file) => file.size > 0,
+          () => false,
+        ),
+      { timeout: 20_000 },
+    )
+    .toBe(true);
+  // A signal that a terminal sends to the whole group is the parent's affair.
+  child.kill('SIGINT');
+  child.disconnect();
+  expect(await exited).toEqual([0, null]);
 });

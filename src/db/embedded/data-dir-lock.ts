@@ -3,6 +3,7 @@ import { link, mkdir, readFile, realpath, rename, rm, stat, utimes, writeFile } 
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
+import { DatabaseStartError } from './errors.ts';
 import { processSpace, processStart } from './processes.ts';
 
 const LOCK_FILE = 'sluice.lock';
@@ -35,10 +36,10 @@ type Holder = z.infer<typeof holderSchema>;
  *
  * @returns what releases the lock
  * @throws DataDirLockedError when another live process, or this one, holds it
+ * @throws DatabaseStartError when there can be no such folder
  */
 export async function lockDataDir(dataDir: string): Promise<() => Promise<void>> {
-  await mkdir(dataDir, { recursive: true, mode: process.getuid?.() === 0 ? 0o711 : 0o700 });
-  const folder = await realpath(dataDir);
+  const folder = await makeFolder(dataDir);
   const file = join(folder, LOCK_FILE);
   const self: Holder = {
     pid: process.pid,
@@ -56,6 +57,18 @@ export async function lockDataDir(dataDir: string): Promise<() => Promise<void>>
     await removeIfUnchanged(file, found);
   }
   return keep(file, text);
+}
+
+async function makeFolder(dataDir: string): Promise<string> {
+  try {
+    await mkdir(dataDir, { recursive: true, mode: process.getuid?.() === 0 ? 0o711 : 0o700 });
+    return await realpath(dataDir);
+  } catch (cause) {
+    const said = cause instanceof Error ? cause.message : String(cause);
+    throw new DatabaseStartError(`Cannot use the data folder ${dataDir}: ${said}. Check SLUICE_DATA_DIR.`, {
+      cause,
+    });
+  }
 }
 
 /** Touches the lock file from time to time until it is released. */
