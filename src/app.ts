@@ -159,6 +159,7 @@ async function start(config: Config, log: Logger, shutdown: Shutdown): Promise<A
     host: config.host,
     port: config.port,
     allowOrigins: config.allowOrigins,
+    production: config.production,
     log,
     schema,
     authenticate: (key) => authenticate(db, key),

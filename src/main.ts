@@ -45,15 +45,19 @@ async function runAll(config: Config): Promise<number> {
   const log = createLog(config);
   const app = await startApp(config, log);
   log.info({ url: app.url }, 'Sluice is ready');
-  if (app.firstKey !== null && config.apiKey === undefined) {
-    // The one time that the key is shown: on stdout, not in the log.
-    process.stdout.write(
-      `\nYour ADMIN key, shown only now:\n\n  ${app.firstKey}\n\nGraphiQL: ${app.url}/graphql#key=${app.firstKey}\n\n`,
-    );
-  } else process.stdout.write(`GraphiQL: ${app.url}/graphql\n`);
+  if (app.firstKey !== null && config.apiKey === undefined) showFirstKey(app.firstKey);
+  if (!config.production) process.stdout.write(`GraphiQL: ${app.url}/graphql${keyFragment(app, config)}\n`);
   await untilStopped(app, log);
   return 0;
 }
+
+/** The one time that the key is shown: on stdout, not in the log. */
+function showFirstKey(key: string): void {
+  process.stdout.write(`\nYour ADMIN key, shown only now:\n\n  ${key}\n\n`);
+}
+
+const keyFragment = (app: App, config: Config) =>
+  app.firstKey !== null && config.apiKey === undefined ? `#key=${app.firstKey}` : '';
 
 /** Waits for a signal to stop, and stops; a later second signal hands running jobs back at once. */
 async function untilStopped(app: App, log: Logger): Promise<void> {

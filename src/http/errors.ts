@@ -18,7 +18,7 @@ export function withCode(error: GraphQLError): GraphQLError {
 }
 
 /** The same error without what graphql proposes instead ("Did you mean …"), which tells names of the schema. */
-export function withoutHint(error: GraphQLError): GraphQLError {
+function withoutHint(error: GraphQLError): GraphQLError {
   const message = error.message.replace(/ Did you mean [^?]*\?/g, '');
   return message === error.message ? error : derived(error, { message, extensions: error.extensions });
 }

@@ -1,9 +1,13 @@
 /** What GraphiQL holds when it is first opened: one import from beginning to end, ready to run. */
-export const SAMPLE_OPERATIONS = /* GraphQL */ `# One import, from beginning to end. Run an operation with the button, or with Ctrl-Enter inside it.
+export const SAMPLE_OPERATIONS = /* GraphQL */ `# One import, from beginning to end. Run its
+# operations with the button to the right.
 #
-# 1. startImport says at once which videos will come in, and which will not and why.
-# 2. Put the id of its answer into the variable "id" below.
-# 3. importProgress shows what happens as it happens; importStatus and tasks where things stand.
+# 1. startImport says at once which videos will
+#    come in, and which will not and why.
+# 2. Put the id of its answer into "id" below.
+# 3. importProgress shows what happens as it
+#    happens; importStatus and tasks where
+#    things stand.
 
 mutation startImport($input: StartImportInput!) {
   startImport(input: $input) {
@@ -13,11 +17,17 @@ mutation startImport($input: StartImportInput!) {
         id
         state
         counts { found rejected pending skipped }
-        tasks(first: 100) { nodes { id name status skipReason } }
-        failedFiles(first: 100) { nodes { name error { code message } } }
+        tasks(first: 100) {
+          nodes { id name status skipReason }
+        }
+        failedFiles(first: 100) {
+          nodes { name error { code message } }
+        }
       }
     }
-    ... on InvalidInputError { message issues { path code message } }
+    ... on InvalidInputError {
+      issues { path code message }
+    }
     ... on Error { message }
   }
 }
@@ -83,6 +93,7 @@ export const SAMPLE_VARIABLES = {
         ],
       },
     },
+    incremental: true,
   },
   id: 'the id that startImport answered',
 };

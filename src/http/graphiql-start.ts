@@ -10,6 +10,17 @@ export const startScript = (options: object): string => `
   const FORMAT = /^slc_[A-Za-z0-9_-]{32,200}$/;
   const root = document.querySelector('#root');
 
+  // Apart from what other GraphiQLs on this host and port keep, which would take the place of the first tab.
+  const ours = (name) => 'sluice:' + name;
+  const kept = () => Object.keys(localStorage).filter((name) => name.startsWith(ours('')));
+  const storage = {
+    getItem: (name) => localStorage.getItem(ours(name)),
+    setItem: (name, value) => localStorage.setItem(ours(name), value),
+    removeItem: (name) => localStorage.removeItem(ours(name)),
+    clear: () => kept().forEach((name) => localStorage.removeItem(name)),
+    get length() { return kept().length; },
+  };
+
   function takeKeyFromAddress() {
     const parts = new URLSearchParams(location.hash.slice(1));
     const key = parts.get('key');
@@ -36,6 +47,9 @@ export const startScript = (options: object): string => `
     }
     YogaGraphiQL.renderYogaGraphiQL(root, {
       ...OPTIONS,
+      storage,
+      // Of its default tabs GraphiQL fills in the operations only. What it has kept is not to be replaced.
+      ...(storage.getItem('graphiql:tabState') === null && { variables: OPTIONS.defaultTabs[0].variables }),
       additionalHeaders: { authorization },
       connectionParams: { authorization },
       onEditQuery() {},

@@ -1,5 +1,4 @@
 import { PassThrough, pipeline, Readable } from 'node:stream';
-import type { ReadableStream } from 'node:stream/web';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Viewer } from '../services/viewer.ts';
 import { type Authenticate, bearerKey } from './auth.ts';
@@ -33,12 +32,12 @@ const failure = (message: string, code: string) => ({ errors: [{ message, extens
 export function registerGraphQL(server: FastifyInstance, options: GraphQLRouteOptions): () => void {
   const streams = new Set<PassThrough>();
   server.decorateRequest('viewer', null);
-  void server.register(async (scope) => {
+  void server.register((scope, _options, done) => {
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser(
       'application/json',
       { parseAs: 'string', bodyLimit: MAX_BODY_BYTES },
-      (_request, body, done) => done(null, body),
+      (_request, body, read) => read(null, body),
     );
     scope.post('/graphql', {
       bodyLimit: MAX_BODY_BYTES,
@@ -57,14 +56,14 @@ export function registerGraphQL(server: FastifyInstance, options: GraphQLRouteOp
           if (name !== 'content-length') reply.header(name, value);
         if (!response.headers.get('content-type')?.startsWith('text/event-stream') || response.body === null)
           return reply.send(await response.text());
-        // The global ReadableStream and that of node:stream/web are one class under two types.
-        const stream = openStream(response.body as unknown as ReadableStream, streams);
+        const stream = openStream(response.body, streams);
         endWithKey(request, stream, options.keys);
         return reply
           .headers({ 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no' })
           .send(stream);
       },
     });
+    done();
   });
   return () => {
     for (const stream of streams) stream.end();
@@ -99,12 +98,31 @@ async function execute(
 }
 
 /** The events as a stream that can be ended from outside; whatever ends it ends the operation behind it too. */
-function openStream(events: ReadableStream, streams: Set<PassThrough>): PassThrough {
+function openStream(events: ReadableStream<Uint8Array>, streams: Set<PassThrough>): PassThrough {
   const stream = new PassThrough();
   streams.add(stream);
   // Fastify sees to errors of the stream; this one only forgets it.
-  pipeline(Readable.fromWeb(events), stream, () => streams.delete(stream));
+  pipeline(toReadable(events), stream, () => streams.delete(stream));
   return stream;
+}
+
+/** Not Readable.fromWeb: what Yoga answers with is not Node's own class. */
+function toReadable(events: ReadableStream<Uint8Array>): Readable {
+  const reader = events.getReader();
+  return new Readable({
+    read() {
+      reader.read().then(
+        ({ value }) => this.push(value ?? null),
+        (error: Error) => this.destroy(error),
+      );
+    },
+    destroy(error, done) {
+      reader.cancel().then(
+        () => done(error),
+        (problem: Error) => done(error ?? problem),
+      );
+    },
+  });
 }
 
 /** Ends a stream whose key is revoked or expires meanwhile. */

@@ -23,9 +23,9 @@ export interface HttpServerOptions {
   readonly port: number;
   readonly allowOrigins: readonly string[];
   readonly log: Logger;
-  /** Nothing is told of the schema and no page is served, except to an ADMIN key; false unless given. */
+  /** Errors propose no names, the schema's types are told to an ADMIN key only, no GraphiQL; false unless given. */
   readonly production?: boolean;
-  /** Whether GraphiQL is served; by default not in production. */
+  /** Whether GraphiQL is served; unless given, not in production. */
   readonly graphiql?: boolean;
   readonly schema: GraphQLSchema;
   readonly authenticate: Authenticate;

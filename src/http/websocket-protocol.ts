@@ -4,7 +4,7 @@ import { CloseCode, type ServerOptions } from 'graphql-ws';
 import type { WebSocket } from 'ws';
 import type { Viewer } from '../services/viewer.ts';
 import { type Authenticate, bearerKey } from './auth.ts';
-import { type ErrorMask, withCode } from './errors.ts';
+import type { ErrorMask } from './errors.ts';
 import type { KeyWatch } from './key-watch.ts';
 import type { Yoga } from './yoga.ts';
 
@@ -96,11 +96,11 @@ async function prepare(
   let document: DocumentNode;
   try {
     document = parse(payload.query);
+    const errors = validate(schema, document) as readonly GraphQLError[]; // what graphql's validate answers
+    if (errors.length > 0) return errors;
   } catch (error) {
-    return [withCode(error as GraphQLError)]; // what a parser throws
+    return [error as GraphQLError]; // what the parser and the limits throw; onError gives it its code
   }
-  const errors = validate(schema, document) as readonly GraphQLError[];
-  if (errors.length > 0) return errors;
   const prepared: Prepared = { execute, subscribe };
   return {
     schema,

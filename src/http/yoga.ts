@@ -3,6 +3,7 @@ import { maxDepthPlugin } from '@escape.tech/graphql-armor-max-depth';
 import { maxDirectivesPlugin } from '@escape.tech/graphql-armor-max-directives';
 import { maxTokensPlugin } from '@escape.tech/graphql-armor-max-tokens';
 import {
+  type DocumentNode,
   type ExecutionArgs,
   type ExecutionResult,
   GraphQLError,
@@ -14,7 +15,7 @@ import {
 import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
 import type { Context } from '../schema/context.ts';
 import type { Viewer } from '../services/viewer.ts';
-import { type ErrorMask, TOO_COMPLEX, withCode, withoutHint } from './errors.ts';
+import { type ErrorMask, TOO_COMPLEX, withCode } from './errors.ts';
 
 /** What a transport knows of a request before it is executed. */
 export interface RequestContext {
@@ -26,7 +27,7 @@ export type Yoga = YogaServerInstance<RequestContext, Context>;
 export interface YogaOptions {
   readonly schema: GraphQLSchema;
   readonly mask: ErrorMask;
-  /** In production nothing is told of the schema, except to an ADMIN key. */
+  /** In production errors propose no names, and the schema's types are told to an ADMIN key only. */
   readonly production: boolean;
   readonly createContext: (viewer: Viewer) => Context;
   /** How long an operation with this root field may take, in seconds; subscriptions may take any time. */
@@ -60,7 +61,7 @@ export function createGraphQL(options: YogaOptions): Yoga {
       maxAliasesPlugin({ n: LIMITS.aliases, allowList: [], ...limits }),
       maxDirectivesPlugin({ n: LIMITS.directives, ...limits }),
       useDeadline(options.deadlineSeconds),
-      useErrorCodes(),
+      useErrorCodes(options),
       ...(options.production ? [useSecrecy()] : []),
     ],
   });
@@ -99,28 +100,27 @@ const tooLong = (seconds: number) =>
     extensions: { code: 'QUERY_TOO_COMPLEX' },
   });
 
-/** Gives a code to what validation finds, which no mask sees. */
-function useErrorCodes(): Plugin {
+/** Gives what validation finds the form for callers; no mask sees it. */
+function useErrorCodes({ mask }: YogaOptions): Plugin {
   return {
     onValidate() {
       return ({ valid, result, setResult }) => {
-        if (!valid) setResult((result as readonly GraphQLError[]).map(withCode)); // what graphql's validate answers
+        if (!valid) setResult((result as readonly GraphQLError[]).map(mask)); // what graphql's validate answers
       };
     },
   };
 }
 
-/** Tells nothing of the schema: neither its types nor, in errors, names that are nearly what was asked for. */
+/** Tells the schema's types to an ADMIN key only. Not as a rule of validation: Yoga remembers its results, whoever asked. */
 function useSecrecy(): Plugin<RequestContext> {
+  const found = new WeakMap<DocumentNode, readonly GraphQLError[]>();
   return {
-    onValidate({ context, params }) {
-      return ({ valid, result, setResult }) => {
-        if (context.viewer.scopes.includes('ADMIN')) return;
-        if (!valid) return setResult((result as readonly GraphQLError[]).map(withoutHint)); // as above
-        // Not as a further rule: what Yoga remembers of a document would not depend on who asked.
-        const errors = validate(params.schema, params.documentAST, [NoSchemaIntrospectionCustomRule]);
-        if (errors.length > 0) setResult(errors.map(withCode));
-      };
+    onExecute({ args, context, setResultAndStopExecution }) {
+      if (context.viewer.scopes.includes('ADMIN')) return;
+      const { schema, document } = args;
+      const errors = found.get(document) ?? validate(schema, document, [NoSchemaIntrospectionCustomRule]);
+      found.set(document, errors);
+      if (errors.length > 0) setResultAndStopExecution({ errors: errors.map(withCode) });
     },
   };
 }

@@ -31,13 +31,16 @@ export async function createCursors(db: Database): Promise<Cursors> {
       const parts = parse(cursor);
       if (parts === null || parts[0] !== system || parts[1] !== importId) return null;
       const [, , xmin, ordinal] = parts;
-      if (typeof xmin !== 'string' || !DECIMAL.test(xmin)) return null;
-      if (ordinal !== null && !(typeof ordinal === 'number' && Number.isInteger(ordinal) && ordinal >= -1))
-        return null;
-      return { xmin, ordinal };
+      return isTransaction(xmin) && (ordinal === null || isOrdinal(ordinal)) ? { xmin, ordinal } : null;
     },
   };
 }
+
+const isTransaction = (value: unknown): value is string =>
+  typeof value === 'string' && DECIMAL.test(value) && BigInt(value) < 2n ** 64n;
+
+const isOrdinal = (value: unknown): value is number =>
+  typeof value === 'number' && Number.isInteger(value) && value >= -1 && value < 2 ** 31;
 
 function parse(cursor: string): readonly unknown[] | null {
   if (cursor.length > 400) return null;

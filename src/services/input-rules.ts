@@ -36,8 +36,15 @@ function textProblem(text: string): Problem | null {
   return null;
 }
 
+function countCharacters(text: string): number {
+  let count = 0;
+  for (const _ of text) count += 1;
+  return count;
+}
+
 function lengthProblem(text: string, min: number, max: number): Problem | null {
-  const length = text.length <= max && text.length >= min ? text.length : [...text].length;
+  // Characters are at least half as many as UTF-16 units: most texts need not be counted.
+  const length = text.length <= max && text.length >= 2 * min ? text.length : countCharacters(text);
   if (length < min)
     return {
       code: 'TOO_SHORT',

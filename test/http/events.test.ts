@@ -18,8 +18,11 @@ const subscribe = (query: string, options: Parameters<typeof post>[2] = {}, to =
 /** The events of an answer as they come, in the framing of the HTML specification, until it ends. */
 async function* eventsOf({ body }: Response): AsyncGenerator<ServerEvent> {
   let text = '';
-  // The global stream is one of Node's, and can be iterated.
-  for await (const chunk of body?.pipeThrough(new TextDecoderStream()) as unknown as AsyncIterable<string>) {
+  const decoder = new TextDecoder();
+  // Node's streams can be iterated.
+  const chunks = body as unknown as AsyncIterable<Uint8Array>;
+  for await (const bytes of chunks) {
+    const chunk = decoder.decode(bytes, { stream: true });
     const frames = (text + chunk).split('\n\n');
     text = frames.pop() ?? '';
     for (const frame of frames) {
@@ -94,7 +97,7 @@ describe('server-sent events', () => {
     await events.next();
     const [end] = await Promise.all([events.next(), stopping.http.stop()]);
     expect(end.done).toBe(true);
-    expect(stopping.running()).toBe(0);
+    await vi.waitFor(() => expect(stopping.running()).toBe(0), { timeout: 5_000 });
     await expect(fetch(`${stopping.url}/health/live`)).rejects.toThrow('fetch failed');
   });
 });

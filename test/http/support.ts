@@ -87,7 +87,7 @@ const streamsOf = (state: State): Readonly<Record<string, unknown>> => ({
 });
 
 /** One event, and then none until it is ended. */
-function forever(state: State): AsyncGenerator<{ forever: number }> {
+function forever(state: State): AsyncIterableIterator<{ forever: number }> {
   state.running++;
   let end = () => {};
   let isFirst = true;
@@ -105,11 +105,10 @@ function forever(state: State): AsyncGenerator<{ forever: number }> {
       end();
       return await ended;
     },
-    throw: async (error) => Promise.reject(error),
     [Symbol.asyncIterator]() {
       return this;
     },
-  } as AsyncGenerator<{ forever: number }>; // without the disposal that nobody calls
+  };
 }
 
 function smallSchema(state: State): GraphQLSchema {

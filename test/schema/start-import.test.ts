@@ -9,7 +9,6 @@ const START_IMPORT = graphql(`
   mutation StartImport($input: StartImportInput!) {
     startImport(input: $input) {
       __typename
-      ... on StartImportSuccess { import { id systemName metadata counts { found } } }
       ... on InvalidInputError { message issues { path code message } }
     }
   }
@@ -53,7 +52,8 @@ const TABLES = [
   'idempotency_keys',
   'video_keys',
 ];
-const stored = () => Promise.all(TABLES.map((table) => rows.count(table)));
+const stored = () =>
+  rows.one(`select ${TABLES.map((table) => `(select count(*)::int from ${table}) as ${table}`).join(', ')}`);
 
 const emoji = (length: number) => '😀'.repeat(length);
 const keys = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, n) => [`key-${n}`, n]));
@@ -68,7 +68,7 @@ const RESERVED = [
 
 describe('nothing is stored of', () => {
   // Only tables that hold something would show that more was stored.
-  const NOTHING = TABLES.map(() => 0);
+  const NOTHING = Object.fromEntries(TABLES.map((table) => [table, 0]));
   afterEach(async () => expect(await stored()).toEqual(NOTHING));
 
   test.each<[string, () => Input, readonly (readonly [readonly string[], string])[]]>([
@@ -241,44 +241,5 @@ describe('nothing is stored of', () => {
     const query = `mutation { startImport(input: ${literal}) { __typename } }`;
     const { text } = await post({ url: server.url, key: server.key, body: JSON.stringify({ query }) });
     expect(new Set(codesOf(text))).toEqual(new Set(['BAD_USER_INPUT']));
-  });
-});
-
-describe('everything is stored of', () => {
-  const start = async (given: Input) => {
-    const { startImport } = await server.query(START_IMPORT, { input: given });
-    if (startImport.__typename !== 'StartImportSuccess') throw new Error(JSON.stringify(startImport));
-    return startImport.import;
-  };
-
-  test('texts of 255 characters, emoji each, 100 keys and 16,384 bytes', async () => {
-    const given = input(
-      [
-        video({ externalId: emoji(255), fileName: emoji(255), name: emoji(255), description: emoji(511) }),
-        video({ metadata: bytes(16_384), sha256: 'AB'.repeat(32) }),
-      ],
-      { metadata: { ...keys(99), [emoji(255)]: emoji(10) }, idempotencyKey: emoji(255) },
-      emoji(255),
-    );
-    const made = await start(given);
-    expect(made).toMatchObject({ systemName: emoji(255), metadata: given.metadata, counts: { found: 2 } });
-    const [entry] = await rows.all<{ input: Video }>(
-      'select input from import_entries where import_id = $1 order by ordinal',
-      [made.id.slice('imp_'.length)],
-    );
-    expect(entry?.input).toEqual(given.from.videos?.videos[0]);
-  });
-
-  test('metadata keys that mean something to JavaScript', async () => {
-    const metadata = '{"__proto__":"kept","constructor":1,"toString":true}';
-    const variables = JSON.stringify({ input: input([video()], { metadata: { here: 1 } }) });
-    const query =
-      'mutation ($input: StartImportInput!) { startImport(input: $input) { ... on StartImportSuccess { import { metadata } } } }';
-    const body = `{"query":${JSON.stringify(query)},"variables":${variables.replace('{"here":1}', metadata)}}`;
-    const { text } = await post({ url: server.url, key: server.key, body });
-    const answer: unknown = JSON.parse(text);
-    expect(JSON.stringify(answer)).toContain('"__proto__":"kept"');
-    expect(answer).toHaveProperty('data.startImport.import.metadata.constructor', 1);
-    expect(({} as Record<string, unknown>)['kept']).toBeUndefined();
   });
 });

@@ -1,4 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
+import { Readable } from 'node:stream';
 import type { StoredPartial } from '../../db/tables/tasks.ts';
 import { taskPrefix } from '../../services/end-task.ts';
 import { overallFraction } from '../../services/stages.ts';
@@ -78,14 +79,20 @@ async function resume(
   writer: StorageWriter,
   { partial }: Transfer,
 ): Promise<Resumed | null> {
-  if (partial === null || ((await storage.statPartial(partial.key))?.size ?? 0) === 0) return null;
+  if (partial === null) return null;
   const hash = createHash('sha256');
-  for await (const chunk of await storage.readPartial(partial.key)) {
+  for await (const chunk of await readEarlier(storage, partial.key)) {
     // A byte stream without an encoding gives buffers.
     hash.update(chunk as Buffer);
     await writer.write(chunk as Buffer);
   }
-  return { bytes: writer.bytes, version: partial.version, hash };
+  return writer.bytes === 0 ? null : { bytes: writer.bytes, version: partial.version, hash };
+}
+
+/** What an earlier attempt left: part of the file, or all of it when that attempt ended after its transfer. */
+async function readEarlier(storage: Storage, key: string): Promise<AsyncIterable<unknown>> {
+  if ((await storage.stat(key)) !== null) return await storage.read(key);
+  return (await storage.statPartial(key)) === null ? Readable.from([]) : await storage.readPartial(key);
 }
 
 function report(

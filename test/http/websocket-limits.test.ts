@@ -1,0 +1,82 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { admitted, INIT, open, subscribe } from './raw-socket.ts';
+import { type SmallServer, startSmallServer } from './support.ts';
+
+const UPGRADE = [
+  'GET /graphql HTTP/1.1',
+  'Host: a',
+  'Connection: Upgrade',
+  'Upgrade: websocket',
+  'Sec-WebSocket-Version: 13',
+  'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+  'Sec-WebSocket-Protocol: graphql-transport-ws',
+  '\r\n',
+].join('\r\n');
+
+let server: SmallServer;
+beforeAll(async () => {
+  server = await startSmallServer();
+});
+afterAll(() => server.http.stop());
+
+describe('limits', () => {
+  test('the 51st operation at once is refused, and the others go on', async () => {
+    const raw = await admitted(server);
+    for (let id = 1; id <= 51; id++) raw.send(subscribe(`${id}`, 'subscription { forever }'));
+    expect((await raw.message('error', '51')).payload).toMatchObject([
+      { extensions: { code: 'RATE_LIMITED', retryAfterSeconds: 1 } },
+    ]);
+    await raw.message('next', '50');
+    raw.send({ type: 'complete', id: '1' });
+    await vi.waitFor(() => expect(server.running()).toBe(49));
+    raw.send(subscribe('52', '{ hello }'));
+    await raw.message('next', '52');
+    raw.socket.terminate();
+    await vi.waitFor(() => expect(server.running()).toBe(0));
+  });
+
+  test('a client with a key may send ten thousand items at once, and more than 32 MiB is closed with 1009', async () => {
+    const raw = await admitted(server);
+    const items = Array.from({ length: 10_000 }, (_, at) => ({ id: `${at}`, name: 'n'.repeat(200) }));
+    raw.send(subscribe('1', 'query ($items: [Item!]!) { size(items: $items) }', { items }));
+    expect((await raw.message('next', '1')).payload).toEqual({ data: { size: 10_000 } });
+    raw.send('x'.repeat(32 * 1024 * 1024 + 1));
+    expect((await raw.closed).code).toBe(1009);
+  });
+
+  test('one without may send 64 KiB in all', async () => {
+    const raw = await open(server);
+    raw.send(JSON.stringify({ ...INIT, payload: { ...INIT.payload, more: 'x'.repeat(70_000) } }));
+    // It may be cut before it has read why.
+    expect([1006, 1009]).toContain((await raw.closed).code);
+    expect(raw.received).toEqual([]);
+  });
+
+  test('bytes that are no frame close the socket, and the server stays', async () => {
+    const socket = connect(server.port, '127.0.0.1');
+    socket.write(UPGRADE);
+    await once(socket, 'data');
+    socket.write('this is no frame at all');
+    socket.resume();
+    await once(socket, 'close');
+    (await admitted(server)).socket.close();
+  });
+});
+
+test('a server that stops closes its sockets with 1001, also those that do not answer', async () => {
+  const of = await startSmallServer();
+  const raw = await admitted(of);
+  raw.send(subscribe('1', 'subscription { forever }'));
+  await raw.message('next');
+  const silent = connect(of.port, '127.0.0.1');
+  silent.write(UPGRADE);
+  await once(silent, 'data');
+  silent.on('error', () => {}).resume();
+  const began = performance.now();
+  await of.http.stop();
+  expect(performance.now() - began).toBeLessThan(4_000);
+  expect((await raw.closed).code).toBe(1001);
+  await vi.waitFor(() => expect(of.running()).toBe(0));
+});
