@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { DrizzleQueryError } from 'drizzle-orm';
 import { GraphQLError } from 'graphql';
 import type { Logger } from 'pino';
 import { BadFilterError } from '../services/errors.ts';
@@ -66,11 +67,16 @@ export function createErrorMask({
     if (expected !== null) return hints ? expected : withoutHint(expected);
     const errorId = randomUUID();
     const at = error instanceof GraphQLError ? error : undefined;
-    log.error({ err: at?.originalError ?? error, errorId, path: at?.path }, 'unexpected error');
+    log.error({ ...loggable(at?.originalError ?? error), errorId, path: at?.path }, 'unexpected error');
     const message = `Unexpected error. Its id in the server's log is ${errorId}.`;
     const extensions = { code: 'INTERNAL_SERVER_ERROR', errorId };
     return at ? derived(at, { message, extensions }) : new GraphQLError(message, { extensions });
   };
+}
+
+/** Of a statement that failed, why and its text: the values it was given, which its error repeats, are the caller's. */
+function loggable(error: unknown): { readonly err: unknown; readonly statement?: string } {
+  return error instanceof DrizzleQueryError ? { err: error.cause, statement: error.query } : { err: error };
 }
 
 /** The error for the caller if it is one that was made for callers; null for any other. */

@@ -57,6 +57,7 @@ export function createGraphQL(options: YogaOptions): Yoga {
     maskedErrors: { maskError: options.mask },
     plugins: [
       maxTokensPlugin({ n: LIMITS.tokens, ...limits }),
+      useShallowParser(),
       maxDepthPlugin({ n: LIMITS.depth, ignoreIntrospection: true, ...limits }),
       maxAliasesPlugin({ n: LIMITS.aliases, allowList: [], ...limits }),
       maxDirectivesPlugin({ n: LIMITS.directives, ...limits }),
@@ -65,6 +66,22 @@ export function createGraphQL(options: YogaOptions): Yoga {
       ...(options.production ? [useSecrecy()] : []),
     ],
   });
+}
+
+/** Nested lists and objects take the parser's whole stack before they are too many tokens. */
+function useShallowParser(): Plugin {
+  return {
+    onParse({ parseFn, setParseFn }) {
+      setParseFn((source, options) => {
+        try {
+          return parseFn(source, options);
+        } catch (error) {
+          if (error instanceof RangeError) throw new GraphQLError(TOO_COMPLEX);
+          throw error;
+        }
+      });
+    },
+  };
 }
 
 /** Answers an operation that takes too long; what it has begun in the database ends by itself. */

@@ -48,31 +48,34 @@ export async function* importProgress(
   const bell = createBell(signal);
   const unsubscribe = deps.hub.onImport(importId, bell.ring);
   try {
-    const start = await startPosition(deps, options);
+    const { isOver, ...start } = await startPosition(deps, options);
     const sent = new Map<string, string>();
     if (start.ordinal !== null) yield* tellSnapshot(deps, options, { start, sent });
+    // All was over before anything was read: the snapshot has told the end.
+    if (isOver && start.ordinal === -1) return;
     yield* tellChanges(deps, options, { xmin: start.xmin, sent, bell });
   } finally {
     unsubscribe();
   }
 }
 
+interface Start extends Position {
+  /** Whether the import had finished before. */
+  readonly isOver: boolean;
+}
+
 async function startPosition(
   { db, cursors }: ProgressDeps,
   { importId, after }: ImportProgressOptions,
-): Promise<Position> {
-  const now = await readXmin(db);
+): Promise<Start> {
+  const { rows } = await db.execute<{ xmin: string; isOver: boolean }>(sql`
+    select pg_snapshot_xmin(pg_current_snapshot())::text as xmin,
+           exists (select from imports where id = ${importId} and finished_at is not null) as "isOver"`);
+  const { xmin, isOver } = rows[0] ?? { xmin: '0', isOver: false };
   const given = after === null ? null : cursors.decode(importId, after);
   // A cursor from the future is none of ours.
-  if (given === null || BigInt(given.xmin) > BigInt(now)) return { xmin: now, ordinal: -1 };
-  return given;
-}
-
-async function readXmin(db: Database): Promise<string> {
-  const { rows } = await db.execute<{ xmin: string }>(
-    sql`select pg_snapshot_xmin(pg_current_snapshot())::text as xmin`,
-  );
-  return rows[0]?.xmin ?? '0';
+  if (given === null || BigInt(given.xmin) > BigInt(xmin)) return { xmin, ordinal: -1, isOver };
+  return { ...given, isOver };
 }
 
 type Sent = Map<string, string>;

@@ -82,7 +82,8 @@ export function judgeProbe(
     case 'UNCHANGED': {
       const sha256 = known.source?.sha256;
       const verdict = sha256 === undefined ? null : judgeContent(input, known, { ...options, sha256 });
-      return verdict ?? accepted(probe);
+      // By its version the task will know that there is nothing to copy.
+      return verdict === null || verdict.kind === 'ACCEPTED' ? accepted(probe) : verdict;
     }
     case 'UNDECIDED':
       return accepted(probe);

@@ -49,8 +49,9 @@ export async function settleTask(
     const stages = endStage(locked.stages, 'VALIDATION', { state: 'DONE', now: new Date() });
     const stored = toStored({ ...locked, systemMetadata, stages });
     await moveTask(tx, locked, { systemMetadata, stages });
-    await tx.execute(sql`delete from task_progress where task_id = ${locked.id}`);
+    // Jobs before progress, as whoever writes the progress locks them: the other way round is a deadlock.
     await finishJob(tx, job);
+    await tx.execute(sql`delete from task_progress where task_id = ${locked.id}`);
     await decide(tx, stored, services);
     return locked;
   });
@@ -73,7 +74,10 @@ async function decide(tx: Transaction, task: StoredTask, services: Services): Pr
   if (!video) return await bringIn(tx, task);
   if (video.versionImportId > task.importId) return await skipTask(tx, task, superseded(video.id));
   if (video.sha256 === task.sha256) return await applyDescription(tx, task, video);
-  await replaceContent(tx, task, { video, keepSeconds: services.mediaUrlSeconds + REPLACED_BYTES_MARGIN_SECONDS });
+  await replaceContent(tx, task, {
+    video,
+    keepSeconds: services.mediaUrlSeconds + REPLACED_BYTES_MARGIN_SECONDS,
+  });
 }
 
 /** The pair's video, locked; the lock on the pair's key comes first, so that two who would make the video take turns. */
@@ -113,6 +117,7 @@ export async function settleKnownContent(tx: Transaction, job: ClaimedJob, task:
   await moveTask(tx, task, {
     attempts: task.attempts,
     startedAt: known.startedAt,
+    bytesTotal: 0,
     sha256,
     systemMetadata: video.systemMetadata,
   });

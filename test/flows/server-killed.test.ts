@@ -3,24 +3,15 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
-import { processStart } from '../../src/db/embedded/processes.ts';
 import { makeClip } from '../../src/demo/clips.ts';
 import { box } from '../media/support/mp4-surgery.ts';
 import { faultsOf, installAudit, pathsOf, readAudit } from '../support/audit.ts';
-import { createTestClient, type TestClient } from '../support/client.ts';
+import type { TestClient } from '../support/client.ts';
 import { graphql } from '../support/graphql.ts';
+import { createInstallation, gone } from '../support/installation.ts';
 import { type PacedOrigin, type Sending, startPacedOrigin } from '../support/paced-origin.ts';
-import {
-  aliveOf,
-  createDataDir,
-  descendantsOf,
-  findEmbeddedDatabase,
-  type KnownProcess,
-  type RunningServer,
-  startServer,
-} from '../support/process.ts';
+import { findEmbeddedDatabase } from '../support/process.ts';
 import { openRows, type Rows } from '../support/rows.ts';
-import { TEST_KEY } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 
 const MIB = 1024 * 1024;
@@ -55,55 +46,6 @@ beforeAll(async () => {
 
 /** A sound video of a size, unlike any other: players pass over a box that is called free. */
 const videoOf = (number: number) => Buffer.concat([clip, box('free', Buffer.alloc(FILE_BYTES, number + 1))]);
-
-/** A server with its own database that is started again and again on the same data. */
-async function createInstallation() {
-  const dataDir = await createDataDir();
-  const settings = {
-    PORT: '0',
-    SLUICE_DATA_DIR: dataDir,
-    SLUICE_API_KEY: TEST_KEY,
-    SLUICE_ALLOW_ADDRESSES: '127.0.0.1/32',
-    SLUICE_PLAN_SECONDS: '1',
-    SLUICE_LEASE_SECONDS: '3',
-    SLUICE_SWEEP_SECONDS: '0.5',
-    SLUICE_GRACE_SECONDS: '1',
-    SLUICE_RETRY_BASE_SECONDS: '0.2',
-    SLUICE_TRANSFER_CONCURRENCY: '4',
-  };
-  const media: KnownProcess[] = [];
-  const all: KnownProcess[] = [];
-  return {
-    dataDir,
-    /** Every process that a server has started, but for those of the database. */
-    media,
-    /** Those of the database, too. */
-    all,
-    async start() {
-      const server = await startServer(settings);
-      return { server, client: createTestClient({ url: server.url, key: TEST_KEY }) };
-    },
-    /** Notes what a server has started, and ends it. */
-    async end(server: RunningServer, signal: 'SIGTERM' | 'SIGKILL') {
-      const database = await familyOf((await findEmbeddedDatabase(dataDir)).pid);
-      const own = await familyOf(server.pid);
-      const isDatabase = ({ pid }: KnownProcess) => database.some((one) => one.pid === pid);
-      media.push(...own.filter((one) => one.pid !== server.pid && !isDatabase(one)));
-      all.push(...own, ...database);
-      const { stderr, ...ended } = await server.end(signal);
-      expect(stderr).not.toMatch(/"level":[56]0/);
-      return ended;
-    },
-  };
-}
-
-async function familyOf(pid: number): Promise<readonly KnownProcess[]> {
-  const started = await processStart(pid);
-  return [...(started === undefined ? [] : [{ pid, started }]), ...(await descendantsOf(pid))];
-}
-
-const gone = (processes: readonly KnownProcess[], what: string) =>
-  waitFor(async () => (await aliveOf(processes)).length === 0, { what, timeout: 10_000 });
 
 /** Connects to the database of an installation, past the server. */
 async function openAudited(

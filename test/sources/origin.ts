@@ -92,7 +92,7 @@ export async function startVictim(host = '127.0.0.2') {
   const server = createTcpServer((socket) => {
     connections += 1;
     socket.on('error', () => {});
-    socket.end('HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret');
+    socket.resume().end('HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret');
   });
   const port = await listen(server, host);
   return {

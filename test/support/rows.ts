@@ -105,7 +105,7 @@ export async function insertFinishedImport(
   return importId;
 }
 
-export const SYSTEM_METADATA = {
+const SYSTEM_METADATA = {
   size: 1_000_000,
   duration: 12.5,
   width: 1280,

@@ -1,3 +1,4 @@
+import { sql } from 'drizzle-orm';
 import type { Transaction } from '../../db/client.ts';
 import type { StoredError } from '../../db/tables/tasks.ts';
 import { lockOpenTask, type TaskRow, waitAgain } from '../../services/end-task.ts';
@@ -21,7 +22,10 @@ export function createTaskHooks(
   const { services, progress } = deps;
   const withTask = async (tx: Transaction, job: ClaimedJob, change: (task: TaskRow) => Promise<void>) => {
     const task = await lockOpenTask(tx, job.subjectId);
-    if (task) await change(task);
+    if (!task) return;
+    // Jobs before progress, as whoever writes the progress locks them: the other way round is a deadlock.
+    await tx.execute(sql`select from jobs where id = ${job.id} for update`);
+    await change(task);
   };
   return {
     onRetry: (tx, job, failure: Failure, nextAttemptAt: Date) =>
