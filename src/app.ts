@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { sql } from 'drizzle-orm';
@@ -32,6 +31,7 @@ import { createMediaUrls } from './services/media-urls.ts';
 import { findVideoFile } from './services/video-file.ts';
 import { authenticate } from './services/viewer.ts';
 import { createHttpClient, type HttpClient } from './sources/http-client.ts';
+import type { Storage } from './storage/adapter.ts';
 import { createFileStorage } from './storage/file.ts';
 
 /** A running Sluice: API and worker in one process. */
@@ -106,15 +106,44 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
   }
 }
 
+/** What every part is handed: the settings, the log, and where to say how it is ended. */
+interface Setting {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly shutdown: Shutdown;
+}
+
 async function start(config: Config, log: Logger, shutdown: Shutdown): Promise<App> {
+  const setting = { config, log, shutdown };
   const http = openHttpClient(config, log);
   shutdown.add(() => http.close());
-  const database = await openDatabase(config, log, shutdown);
-  const { db, pool, notifications } = database;
-  const firstKey = await ensureFirstTeam(db, config.apiKey);
+  const storage = await openStorage(config);
+  const database = await openDatabase(setting);
+  const firstKey = await ensureFirstTeam(database.db, config.apiKey);
+  const { services, worker } = createWork(setting, { ...database, http, storage });
+  const housekeeping = createHousekeeping(services);
+  shutdown.add(() => housekeeping.stop());
+  const url = await startServer(setting, { ...database, services, storage });
+  worker.start();
+  housekeeping.start();
+  return { url, firstKey, stop: () => shutdown.run(), hurry: shutdown.hurry };
+}
+
+type OpenDatabase = Awaited<ReturnType<typeof openDatabase>>;
+
+/** The use-cases, and the worker that runs their jobs. */
+function createWork(
+  { config, log, shutdown }: Setting,
+  {
+    db,
+    pool,
+    notifications,
+    http,
+    storage,
+  }: OpenDatabase & { readonly http: HttpClient; readonly storage: Storage },
+) {
   const media = createMediaPool({ size: config.probeChildren, log });
   shutdown.add(() => media.close());
-  const storage = createFileStorage({ root: await storageFolder(config) });
   const jobs = createJobSignal(notifications);
   const services: Services = {
     db,
@@ -124,6 +153,7 @@ async function start(config: Config, log: Logger, shutdown: Shutdown): Promise<A
     prober: createProber({ http, media }),
     requirements: config.requirements,
     owner: uuidv7(),
+    keepLease: (job) => worker.adopt(job),
     planSeconds: config.planSeconds,
     leaseSeconds: config.leaseSeconds,
     mediaUrlSeconds: config.mediaUrlSeconds,
@@ -145,11 +175,21 @@ async function start(config: Config, log: Logger, shutdown: Shutdown): Promise<A
   });
   shutdown.add(() => worker.stop());
   shutdown.hurry = () => void worker.stopNow();
-  const housekeeping = createHousekeeping(services);
-  shutdown.add(() => housekeeping.stop());
+  return { services, worker };
+}
+
+/** The API, listening. @returns where */
+async function startServer(
+  { config, log, shutdown }: Setting,
+  {
+    db,
+    notifications,
+    services,
+    storage,
+  }: OpenDatabase & { readonly services: Services; readonly storage: Storage },
+): Promise<string> {
   const hub = createHub(notifications);
   shutdown.add(() => hub.stop());
-
   const secret = config.secretKey ?? (await loadSecretKey(config.dataDir));
   let url = config.publicUrl ?? '';
   const mediaUrls = createMediaUrls({ secret, publicUrl: () => url, seconds: config.mediaUrlSeconds });
@@ -171,14 +211,7 @@ async function start(config: Config, log: Logger, shutdown: Shutdown): Promise<A
   const listening = await server.start();
   shutdown.add(() => server.stop());
   url = config.publicUrl ?? listening.url;
-  worker.start();
-  housekeeping.start();
-  return {
-    url: listening.url,
-    firstKey,
-    stop: () => shutdown.run(),
-    hurry: shutdown.hurry,
-  };
+  return listening.url;
 }
 
 const concurrencyOf = (config: Config) => ({
@@ -204,7 +237,7 @@ function openHttpClient(config: Config, log: Logger): HttpClient {
   }
 }
 
-async function openDatabase(config: Config, log: Logger, shutdown: Shutdown) {
+async function openDatabase({ config, log, shutdown }: Setting) {
   const url = config.databaseUrl ?? (await ownDatabase(config, log, shutdown));
   await migrate({ url, log });
   const client = createDatabase({ url, log, max: 20, applicationName: 'sluice' });
@@ -228,10 +261,19 @@ async function ownDatabase(config: Config, log: Logger, shutdown: Shutdown): Pro
   return postgres.url;
 }
 
-/** The folder of the bytes: the one configured, else `media` in the data folder. */
-async function storageFolder(config: Config): Promise<string> {
-  if (config.storageUrl !== undefined) return fileURLToPath(config.storageUrl);
-  const folder = join(config.dataDir, 'media');
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  return folder;
+/**
+ * The storage of the bytes: in the folder configured, else `media` in the data folder.
+ * @throws {ConfigError} when nothing can be written there
+ */
+async function openStorage(config: Config): Promise<Storage> {
+  const root =
+    config.storageUrl === undefined ? join(config.dataDir, 'media') : fileURLToPath(config.storageUrl);
+  const storage = createFileStorage({ root });
+  if (config.storageUrl !== undefined) {
+    await storage.checkWritable().catch((cause: unknown) => {
+      const said = cause instanceof Error ? cause.message : String(cause);
+      throw new ConfigError(`SLUICE_STORAGE_URL: ${said}`, { cause });
+    });
+  }
+  return storage;
 }

@@ -130,7 +130,7 @@ function explain(error: unknown, host: string, port: number): unknown {
     );
   if (code === 'EACCES')
     return new ListenError(`Port ${port} of ${host} may not be used by this user: set PORT to another one.`);
-  if (code === 'EADDRNOTAVAIL')
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND' || code === 'EAI_AGAIN')
     return new ListenError(`${host} is no address of this machine: set HOST to another one.`);
   return error;
 }

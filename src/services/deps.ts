@@ -3,6 +3,7 @@ import type { Database } from '../db/client.ts';
 import type { StoredError } from '../db/tables/tasks.ts';
 import type { StoredSystemMetadata } from '../db/tables/videos.ts';
 import type { Changes } from '../events/changes.ts';
+import type { ClaimToken } from '../jobs/job.ts';
 import type { JobSignal } from '../jobs/queue.ts';
 import type { Requirements } from './requirements.ts';
 
@@ -32,6 +33,12 @@ export type Prober = (
   },
 ) => Promise<Probe>;
 
+/** A job's lease, kept by this process until `end`; its signal is aborted when the claim turns out to be over. */
+export interface KeptLease {
+  readonly signal: AbortSignal;
+  end(): void;
+}
+
 /** What the use-cases work with; built once, in app.ts. */
 export interface Services {
   readonly db: Database;
@@ -42,6 +49,8 @@ export interface Services {
   readonly log: Logger;
   /** This process, as an owner of jobs: a UUID made at its start. */
   readonly owner: string;
+  /** Keeps the lease of a job that this process runs outside the worker's loop. */
+  readonly keepLease: (job: ClaimToken) => KeptLease;
   readonly planSeconds: number;
   readonly leaseSeconds: number;
   /** How long media URLs hold. */

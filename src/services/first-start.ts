@@ -30,15 +30,13 @@ export async function ensureFirstTeam(db: Database, chosen?: string): Promise<st
     const apiKeyId = uuidv7();
     await tx.insert(teams).values({ id: teamId, name: 'Default team' });
     await tx.insert(indexes).values({ id: uuidv7(), teamId, name: 'Default index', isDefault: true });
-    await tx
-      .insert(apiKeys)
-      .values({
-        id: apiKeyId,
-        name: 'First key',
-        hash: hashApiKey(key),
-        scopes: ['ADMIN'],
-        defaultTeamId: teamId,
-      });
+    await tx.insert(apiKeys).values({
+      id: apiKeyId,
+      name: 'First key',
+      hash: hashApiKey(key),
+      scopes: ['ADMIN'],
+      defaultTeamId: teamId,
+    });
     await tx.insert(apiKeyTeams).values({ apiKeyId, teamId });
     return key;
   });

@@ -14,9 +14,6 @@ import { fromPublicId } from './public-ids.ts';
 import { hashInput, parseStartImport, type StartImport, type VideoInput } from './start-import-input.ts';
 import type { Viewer } from './viewer.ts';
 
-/** How much longer than its time budget a call may take until its job counts as lost: it writes its last verdicts then. */
-const PLAN_MARGIN_SECONDS = 15;
-
 /**
  * Starts an import: stores every entry and the plan-import job in one transaction, then plans for as long as the time
  * budget lasts. What is undecided then is judged by a worker.
@@ -89,7 +86,7 @@ async function storeImport(services: Services, target: Target, input: StartImpor
       teamId: target.teamId,
       payload: {},
       owner: services.owner,
-      leaseSeconds: services.leaseSeconds + services.planSeconds + PLAN_MARGIN_SECONDS,
+      leaseSeconds: services.leaseSeconds,
     });
     return { importId, job };
   });
@@ -155,15 +152,17 @@ const withoutNulls = (video: VideoInput) =>
 
 /** Plans until planning is over or the time is up; then hands the job to the workers. */
 async function planWithinBudget(services: Services, job: ClaimedJob): Promise<void> {
+  const lease = services.keepLease(job);
+  const budget = AbortSignal.timeout(services.planSeconds * 1000);
   try {
-    const over = await planImport(services, job, {
-      signal: AbortSignal.timeout(services.planSeconds * 1000),
-    });
+    const over = await planImport(services, job, { signal: AbortSignal.any([budget, lease.signal]) });
     if (over) return;
   } catch (error) {
     if (error instanceof LeaseLostError) return;
     // The import is stored: what could not be judged now, a worker judges.
     services.log.error({ err: error, importId: job.subjectId }, 'planning goes on in a worker');
+  } finally {
+    lease.end();
   }
   try {
     await releaseJob(services.db, job);

@@ -155,7 +155,25 @@ const SETTINGS = {
   log_checkpoints: 'off',
 };
 
+/** How long a login is tried: just after a crash PostgreSQL may cut a connection that it has accepted. */
+const LOGIN_MS = 10_000;
+const LOGIN_PAUSE_MS = 100;
+
 async function openDatabase(place: Place): Promise<string> {
+  const deadline = performance.now() + LOGIN_MS;
+  for (;;) {
+    try {
+      return await logIn(place);
+    } catch (error) {
+      const cause = error instanceof DatabaseStartError ? error.cause : undefined;
+      const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+      if (code !== 'ECONNRESET' || performance.now() > deadline) throw error;
+      await sleep(LOGIN_PAUSE_MS);
+    }
+  }
+}
+
+async function logIn(place: Place): Promise<string> {
   const file = await readPidFile(place.cluster);
   const urlOf = (database: string) =>
     `postgresql://${DATABASE_USER}:${place.state.password}@${LOOPBACK}:${file?.port}/${database}`;
