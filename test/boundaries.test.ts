@@ -262,7 +262,7 @@ describe('importing', () => {
   });
 
   test('a module that starts something, and one that loads FFmpeg, are found', async () => {
-    const code = "setTimeout(() => {}, 100); process.on('SIGTERM', () => {});";
+    const code = "setTimeout(() => {}, 5_000); process.on('SIGTERM', () => {});";
     const imported = await importAll([
       `data:text/javascript,${encodeURIComponent(code)}`,
       built('media/probe.ts'),
