@@ -100,7 +100,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env) {
   );
   const parsed = settings.safeParse(given);
   const problems = parsed.success ? [] : parsed.error.issues.map(describe);
-  if (given['DATABASE_URL'] !== undefined && given['SLUICE_SECRET_KEY'] === undefined) {
+  if (given.DATABASE_URL !== undefined && given.SLUICE_SECRET_KEY === undefined) {
     problems.push(
       'SLUICE_SECRET_KEY: required with DATABASE_URL (32 bytes in base64: openssl rand -base64 32)',
     );

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { PgTransactionConfig } from 'drizzle-orm/pg-core';
 import { drizzle } from 'drizzle-orm/node-postgres';
+import type { PgTransactionConfig } from 'drizzle-orm/pg-core';
 import type { Database, Transaction } from './client.ts';
 import { relations } from './relations.ts';
 import { sqlState } from './sql-state.ts';
@@ -15,7 +15,7 @@ const BASE_DELAY_MS = 10;
  * failure (40001): six runs in all, with jittered pauses that double from 10 ms on. Any other error is thrown
  * at once, the last of these two kinds after the sixth run.
  */
-export async function withRetry<T>(work: () => Promise<T>): Promise<T> {
+async function withRetry<T>(work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await work();

@@ -146,7 +146,7 @@ function systemCode(error: unknown): string {
 }
 
 /** Host, port and database of a connection URL, for messages; never its user or password. */
-export function describeTarget(url: string): string {
+function describeTarget(url: string): string {
   try {
     const { host, pathname } = new URL(url);
     return `${host || 'the local socket'}${pathname}`;

@@ -43,7 +43,7 @@ type Settings = Readonly<Record<string, string>>;
 export function runSluice(settings: Settings, args: readonly string[] = []): SluiceProcess {
   const child = spawn(process.execPath, ['dist/main.js', ...args], {
     cwd: ROOT,
-    env: { PATH: process.env['PATH'], ...settings },
+    env: { PATH: process.env.PATH, ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const { pid } = child;
