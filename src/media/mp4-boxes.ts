@@ -15,7 +15,7 @@ const MOST_BOXES = 100_000;
  * box.
  * A size of 0 means: to the end.
  */
-export async function* boxesOf(source: ByteSource, from: number, to: number): AsyncGenerator<Mp4Box> {
+async function* boxesOf(source: ByteSource, from: number, to: number): AsyncGenerator<Mp4Box> {
   let at = from;
   for (let count = 0; count < MOST_BOXES && at + 8 <= to; count++) {
     const header = await readFully(source, at, Math.min(16, source.size - at));
