@@ -127,7 +127,7 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
     // Who saw only the first of them is told all of the others.
     const [first] = changes;
     const known = nothing();
-    known.tasks = new Map(first?.changed.map((task) => [task.id, task]));
+    for (const task of first?.changed ?? []) known.tasks.set(task.id, task);
     await watch({ after: first?.cursor ?? null, known, until: ({ tasks }) => tasks.size === TASKS });
     expect(known.events.every(({ snapshot }) => !snapshot)).toBe(true);
   });
@@ -156,7 +156,7 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
     const seen: Known = nothing();
     const watching = watch({ known: seen, until: ({ tasks }) => tasks.get(ids[0] ?? '')?.attempts === 5 });
     await waitFor(() => seen.tasks.size === TASKS, { what: 'the snapshot' });
-    for (const attempts of [1, 2]) {
+    for (const attempts of [2, 3]) {
       await change(attempts, 9, 9);
       await waitFor(() => seen.tasks.get(ids[9] ?? '')?.attempts === attempts, { what: 'the change' });
     }
@@ -192,9 +192,11 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
     const watching = watch({ known: seen });
     const rounds = 20;
     for (let round = 1; round <= rounds; round += 1) {
-      await change(round);
+      const attempts = 1 + round;
+      await change(attempts);
       await waitFor(
-        () => seen.tasks.size === TASKS && [...seen.tasks.values()].every((task) => task.attempts === round),
+        () =>
+          seen.tasks.size === TASKS && [...seen.tasks.values()].every((task) => task.attempts === attempts),
       );
     }
     await endImport();
