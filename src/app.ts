@@ -28,6 +28,7 @@ import { ensureFirstTeam } from './services/first-start.ts';
 import { createHousekeeping } from './services/housekeeping.ts';
 import { createFigureReader } from './services/import-figures.ts';
 import { createMediaUrls } from './services/media-urls.ts';
+import { createOriginLimit } from './services/origin-limit.ts';
 import { findVideoFile } from './services/video-file.ts';
 import { authenticate } from './services/viewer.ts';
 import { createHttpClient, type HttpClient } from './sources/http-client.ts';
@@ -142,6 +143,9 @@ function createWork(
     storage,
   }: OpenDatabase & { readonly http: HttpClient; readonly storage: Storage },
 ) {
+  // Looks at remote files wait for their sources: they must not keep the checks of stored ones waiting.
+  const looks = createMediaPool({ size: config.probeChildren, log });
+  shutdown.add(() => looks.close());
   const media = createMediaPool({ size: config.probeChildren, log });
   shutdown.add(() => media.close());
   const jobs = createJobSignal(notifications);
@@ -150,7 +154,8 @@ function createWork(
     jobs,
     log,
     changes: createChanges(notifications),
-    prober: createProber({ http, media }),
+    prober: createProber({ http, media: looks }),
+    originLimit: createOriginLimit(),
     requirements: config.requirements,
     owner: uuidv7(),
     keepLease: (job) => worker.adopt(job),
@@ -182,7 +187,7 @@ function createWork(
 async function startServer(
   { config, log, shutdown }: Setting,
   {
-    db,
+    api,
     notifications,
     services,
     storage,
@@ -193,8 +198,8 @@ async function startServer(
   const secret = config.secretKey ?? (await loadSecretKey(config.dataDir));
   let url = config.publicUrl ?? '';
   const mediaUrls = createMediaUrls({ secret, publicUrl: () => url, seconds: config.mediaUrlSeconds });
-  const figures = createFigureReader(db);
-  const cursors = await createCursors(db);
+  const figures = createFigureReader(api);
+  const cursors = await createCursors(api);
   const server = createHttpServer({
     host: config.host,
     port: config.port,
@@ -202,10 +207,10 @@ async function startServer(
     production: config.production,
     log,
     schema,
-    authenticate: (key) => authenticate(db, key),
-    createContext: (viewer) => ({ viewer, db, services, figures, hub, cursors, mediaUrls }),
-    media: { urls: mediaUrls, find: (video) => findVideoFile({ db, storage }, video) },
-    health: async () => ({ database: await isAlive(db), notifications: notifications.connected }),
+    authenticate: (key) => authenticate(api, key),
+    createContext: (viewer) => ({ viewer, db: api, services, figures, hub, cursors, mediaUrls }),
+    media: { urls: mediaUrls, find: (video) => findVideoFile({ db: api, storage }, video) },
+    health: async () => ({ database: await isAlive(api), notifications: notifications.connected }),
     deadlineSeconds: (operation) => (operation === 'startImport' ? config.planSeconds + 10 : 10),
   });
   const listening = await server.start();
@@ -237,11 +242,23 @@ function openHttpClient(config: Config, log: Logger): HttpClient {
   }
 }
 
+/** Beyond the longest deadline of a query, nobody waits for its statements any more. */
+const API_STATEMENT_MS = 12_000;
+
 async function openDatabase({ config, log, shutdown }: Setting) {
   const url = config.databaseUrl ?? (await ownDatabase(config, log, shutdown));
   await migrate({ url, log });
-  const client = createDatabase({ url, log, max: 20, applicationName: 'sluice' });
+  // Subscribers and lists on connections of their own: they must not keep leases waiting.
+  const client = createDatabase({ url, log, max: 16, applicationName: 'sluice work' });
   shutdown.add(() => client.close());
+  const api = createDatabase({
+    url,
+    log,
+    max: 16,
+    applicationName: 'sluice api',
+    statementTimeoutMs: API_STATEMENT_MS,
+  });
+  shutdown.add(() => api.close());
   const connectionString = config.listenDatabaseUrl ?? url;
   const notifications = createNotifications({ connectionString, pool: client.pool, log });
   try {
@@ -250,7 +267,7 @@ async function openDatabase({ config, log, shutdown }: Setting) {
     throw explainDatabaseError(error, connectionString);
   }
   shutdown.add(() => notifications.stop());
-  return { ...client, notifications };
+  return { ...client, api: api.db, notifications };
 }
 
 async function ownDatabase(config: Config, log: Logger, shutdown: Shutdown): Promise<string> {

@@ -4,9 +4,13 @@ import { MediaRejectedError } from './media/errors.ts';
 import type { MediaPool } from './media/pool.ts';
 import { checkRequirements, checkSize } from './media/requirements.ts';
 import type { Probe, Prober } from './services/deps.ts';
+import { limitTime } from './services/time-limit.ts';
 import { SourceError } from './sources/errors.ts';
 import type { HttpClient } from './sources/http-client.ts';
 import { openUrl, type RemoteFile } from './sources/url.ts';
+
+/** A look keeps a media process waiting for the source: one that needs more time than this is left to the transfer. */
+const LOOK_MS = 15_000;
 
 interface ProberDeps {
   readonly http: HttpClient;
@@ -21,13 +25,15 @@ interface ProberDeps {
 export function createProber({ http, media }: ProberDeps): Prober {
   return async (url, options) => {
     let file: RemoteFile | null = null;
+    const limit = limitTime(options.signal, LOOK_MS);
     try {
-      file = await openUrl(http, new URL(url), options);
-      return await look(media, file, options);
+      file = await openUrl(http, new URL(url), limit);
+      return await look(media, file, { ...options, signal: limit.signal });
     } catch (error) {
       options.signal.throwIfAborted();
       return judgeFault(error, file);
     } finally {
+      limit.end();
       file?.close();
     }
   };

@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm';
 import type { Logger } from 'pino';
 import type { Database } from '../db/client.ts';
 import type { StageName } from '../db/tables/tasks.ts';
+import { databaseNow } from '../db/tables/types.ts';
 import { CHANGES_CHANNEL } from './changes.ts';
 
 /** Where a running task stands, as its worker sees it. */
@@ -92,7 +93,7 @@ const flushStatement = (rows: readonly unknown[]) => sql`
       fraction = case when p.attempt = excluded.attempt then greatest(p.fraction, excluded.fraction) else excluded.fraction end,
       bytes_done = excluded.bytes_done, bytes_total = excluded.bytes_total,
       bytes_per_second = excluded.bytes_per_second, eta_seconds = excluded.eta_seconds,
-      version = p.version + 1, updated_at = now()
+      version = p.version + 1, updated_at = ${databaseNow}
       where p.claim <= excluded.claim
     returning team_id, import_id
   )

@@ -1,6 +1,9 @@
 import { z } from 'zod';
 import { defineJob } from './define.ts';
 
+/** For jobs that nobody waits for and that have no other end than success: at most every 15 minutes, for more than a week. */
+const PATIENT = 1_000;
+
 /** Judges the entries of an import that the call itself had no time for. Its subject is the import. */
 export const planImport = defineJob({ kind: 'plan-import', schema: z.object({}) });
 
@@ -13,11 +16,13 @@ export const indexVideo = defineJob({ kind: 'index-video', schema: z.object({}) 
 /** Decides about the tasks that wait for another task's same content, once that one has ended. Its subject is that task. */
 export const settleContent = defineJob({
   kind: 'settle-content',
+  maxFailures: PATIENT,
   schema: z.object({ indexId: z.uuid(), sha256: z.string() }),
 });
 
 /** Deletes the bytes below a prefix, but for what is below `keep`. Its subject is an id of its own. */
 export const deleteObjects = defineJob({
   kind: 'delete-objects',
+  maxFailures: PATIENT,
   schema: z.object({ prefix: z.string(), keep: z.string().nullable() }),
 });

@@ -5,6 +5,7 @@ import type { StoredSystemMetadata } from '../db/tables/videos.ts';
 import type { Changes } from '../events/changes.ts';
 import type { ClaimToken } from '../jobs/job.ts';
 import type { JobSignal } from '../jobs/queue.ts';
+import type { OriginLimit } from './origin-limit.ts';
 import type { Requirements } from './requirements.ts';
 
 /** What a look at a remote file told, before any transfer. */
@@ -45,6 +46,8 @@ export interface Services {
   readonly changes: Changes;
   readonly jobs: JobSignal;
   readonly prober: Prober;
+  /** How many looks at once, over all imports that this process plans. */
+  readonly originLimit: OriginLimit;
   readonly requirements: Requirements;
   readonly log: Logger;
   /** This process, as an owner of jobs: a UUID made at its start. */

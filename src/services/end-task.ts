@@ -1,7 +1,9 @@
-import { eq, sql } from 'drizzle-orm';
+import { eq } from 'drizzle-orm';
+import type { PgUpdateSetSource } from 'drizzle-orm/pg-core';
 import type { Transaction } from '../db/client.ts';
 import { uuidv7 } from '../db/ids.ts';
-import { type StoredError, tasks } from '../db/tables/tasks.ts';
+import { type StoredError, taskProgress, tasks } from '../db/tables/tasks.ts';
+import { databaseNow } from '../db/tables/types.ts';
 import { deleteObjects } from '../jobs/definitions.ts';
 import { enqueue } from '../jobs/queue.ts';
 import { closeStages, rewindStages } from './stages.ts';
@@ -26,30 +28,36 @@ const inList = (list: readonly string[], value: string) => list.includes(value);
 async function takeProgress(
   tx: Transaction,
   task: TaskRow,
-): Promise<{ fraction: number; bytesDone: number }> {
-  const { rows } = await tx.execute<{ attempt: number; fraction: number; bytes_done: string }>(sql`
-    delete from task_progress where task_id = ${task.id} returning attempt, fraction, bytes_done`);
-  const [live] = rows;
-  if (!live || live.attempt !== task.attempts) return { fraction: task.fraction, bytesDone: task.bytesDone };
+): Promise<Pick<TaskRow, 'fraction' | 'bytesDone' | 'bytesTotal'>> {
+  const { fraction, bytesDone, bytesTotal } = task;
+  const [live] = await tx.delete(taskProgress).where(eq(taskProgress.taskId, task.id)).returning();
+  if (!live || live.attempt !== task.attempts) return { fraction, bytesDone, bytesTotal };
   return {
-    fraction: Math.max(task.fraction, live.fraction),
-    bytesDone: Math.max(task.bytesDone, Number(live.bytes_done)),
+    fraction: Math.max(fraction, live.fraction),
+    bytesDone: Math.max(bytesDone, live.bytesDone),
+    bytesTotal: live.bytesTotal ?? bytesTotal,
   };
 }
 
-type Change = Partial<typeof tasks.$inferInsert>;
+type Change = PgUpdateSetSource<typeof tasks>;
 
 /** Moves a locked task to another status, or changes it within its status. */
 export async function moveTask(tx: Transaction, task: TaskRow, change: Change): Promise<void> {
   const moved = change.status !== undefined && change.status !== task.status;
   await tx
     .update(tasks)
-    .set({ ...change, progressedAt: sql`now()`, ...(moved ? { updatedAt: sql`now()` } : {}) })
+    .set({ ...change, progressedAt: databaseNow, ...(moved ? { updatedAt: databaseNow } : {}) })
     .where(eq(tasks.id, task.id));
 }
 
 /** Ends a locked task as FAILED, and its bytes with it. */
 export async function failTask(tx: Transaction, task: TaskRow, error: StoredError): Promise<void> {
+  await endAsFailed(tx, task, error);
+  await deleteTaskObjects(tx, task, null);
+}
+
+/** Ends a locked task as FAILED whose bytes a video has by now. */
+export async function endAsFailed(tx: Transaction, task: TaskRow, error: StoredError): Promise<void> {
   const now = new Date();
   await moveTask(tx, task, {
     ...(await takeProgress(tx, task)),
@@ -62,9 +70,8 @@ export async function failTask(tx: Transaction, task: TaskRow, error: StoredErro
     partial: null,
     storageKey: null,
     stages: closeStages(task.stages, 'FAILED', { now, error }),
-    finishedAt: now,
+    finishedAt: databaseNow,
   });
-  await deleteTaskObjects(tx, task, null);
 }
 
 /** How a task ends as SKIPPED. */
@@ -76,11 +83,18 @@ export interface Skip {
 
 /** Ends a locked task as SKIPPED: the video that is there already is the task's from now on, and its own bytes go. */
 export async function skipTask(tx: Transaction, task: TaskRow, skip: Skip): Promise<void> {
+  await endAsSkipped(tx, task, skip);
+  await deleteTaskObjects(tx, task, null);
+}
+
+/** Ends a locked task as SKIPPED whose bytes are seen to already. */
+export async function endAsSkipped(tx: Transaction, task: TaskRow, skip: Skip): Promise<void> {
   const now = new Date();
-  const { bytesDone } = await takeProgress(tx, task);
+  const { bytesDone, bytesTotal } = await takeProgress(tx, task);
   await moveTask(tx, task, {
     ...skip,
     bytesDone,
+    bytesTotal,
     status: 'SKIPPED',
     outcome: 'SKIPPED',
     fraction: 1,
@@ -90,9 +104,8 @@ export async function skipTask(tx: Transaction, task: TaskRow, skip: Skip): Prom
     partial: null,
     storageKey: null,
     stages: closeStages(task.stages, 'SKIPPED', { now }),
-    finishedAt: now,
+    finishedAt: databaseNow,
   });
-  await deleteTaskObjects(tx, task, null);
 }
 
 /** Ends a locked task as READY. `change` says what else is new about it. */
@@ -102,9 +115,10 @@ export async function completeTask(
   change: Change & { readonly outcome: 'CREATED' | 'UPDATED' },
 ): Promise<void> {
   const now = new Date();
-  const { bytesDone } = await takeProgress(tx, task);
+  const { bytesDone, bytesTotal } = await takeProgress(tx, task);
   await moveTask(tx, task, {
     bytesDone,
+    bytesTotal,
     stages: closeStages(task.stages, 'SKIPPED', { now }),
     ...change,
     status: 'READY',
@@ -113,7 +127,7 @@ export async function completeTask(
     waitingFor: null,
     nextAttemptAt: null,
     partial: null,
-    finishedAt: now,
+    finishedAt: databaseNow,
   });
 }
 

@@ -88,8 +88,16 @@ function byId<Column extends string>(column: Column, type: IdentifiedType, publi
   return [id === null ? NOTHING : { [column]: id }];
 }
 
-const isIn = <Column extends string, T>(column: Column, values: Maybe<readonly T[]>) =>
-  values == null ? [] : [{ [column]: { in: [...values] } }];
+/** Each value is a parameter of the statement, of which PostgreSQL takes 65,535. */
+const MAX_VALUES = 10_000;
+
+function isIn<Column extends string, T>(column: Column, values: Maybe<readonly T[]>) {
+  if (values == null) return [];
+  const distinct = [...new Set(values)];
+  if (distinct.length > MAX_VALUES)
+    throw new BadFilterError(`A list of a filter takes at most ${MAX_VALUES} values.`);
+  return [{ [column]: { in: distinct } }];
+}
 
 function checkText(text: string): string {
   if (text.includes('\0') || !text.isWellFormed())

@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm';
 import type { Database } from '../db/client.ts';
+import { databaseNow } from '../db/tables/types.ts';
 import type { Changes } from '../events/changes.ts';
 
 /**
@@ -34,7 +35,7 @@ const finishStatement = (importId: string) => sql`
     counts = jsonb_build_object('rejected', r.rejected, 'uploading', 0, 'validating', 0, 'pending', 0, 'queued', 0,
       'indexing', 0, 'ready', c.ready, 'skipped', c.skipped, 'failed', c.failed, 'canceled', c.canceled,
       'bytesDone', c.bytes_done, 'bytesTotal', c.bytes_total),
-    finished_at = now(), updated_at = now()
+    finished_at = ${databaseNow}, updated_at = ${databaseNow}
   from ready, counted c, refused r
   where i.id = ready.id
   returning i.team_id`;

@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { settleContent } from '../jobs/definitions.ts';
+import { wakeForgotten } from './content-claims.ts';
 import type { Services } from './deps.ts';
 import { finishImports } from './finish-import.ts';
 
@@ -10,15 +12,20 @@ export interface Housekeeping {
   stop(): Promise<void>;
 }
 
-/** Looks every ten seconds, jittered so that several servers do not all look at once, for imports that should have ended. */
+async function tidy(services: Services): Promise<void> {
+  await finishImports(services);
+  if ((await wakeForgotten(services.db)) > 0) services.jobs.wake(settleContent.kind);
+}
+
+/** Looks every ten seconds, jittered so that several servers do not all look at once, for imports that should have ended and for tasks that wait for nobody. */
 export function createHousekeeping(services: Services): Housekeeping {
   const controller = new AbortController();
   const { signal } = controller;
   let running: Promise<void> = Promise.resolve();
   const run = async () => {
     while (!signal.aborted) {
-      await finishImports(services).catch((error: unknown) =>
-        services.log.warn({ err: error }, 'imports could not be looked through; they will be again'),
+      await tidy(services).catch((error: unknown) =>
+        services.log.warn({ err: error }, 'housekeeping did not come to its end; it will be tried again'),
       );
       await sleep(EVERY_MS * (0.5 + Math.random()), undefined, { signal }).catch(() => {});
     }

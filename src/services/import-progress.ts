@@ -3,6 +3,7 @@ import { sql } from 'drizzle-orm';
 import type { Database } from '../db/client.ts';
 import type { Hub } from '../events/hub.ts';
 import type { Cursors, Position } from './cursors.ts';
+import { whenConnected } from './when-connected.ts';
 
 /** One event of an import's subscription: which tasks and files it is about; their latest state is read when it is sent. */
 export interface ImportEvent {
@@ -87,6 +88,8 @@ async function* tellSnapshot(
   { start, sent }: { readonly start: Position; readonly sent: Sent },
 ): AsyncGenerator<ImportEvent> {
   let ordinal = start.ordinal ?? -1;
+  // A client forgets what it knew when a snapshot begins: one that goes on must not say that it does.
+  const begins = ordinal === -1;
   for (let first = true; ; first = false) {
     signal.throwIfAborted();
     const page = tasks ? await readPage(deps.db, importId, ordinal) : [];
@@ -97,7 +100,7 @@ async function* tellSnapshot(
     yield {
       importId,
       cursor: deps.cursors.encode(importId, { xmin: start.xmin, ordinal: last ? null : ordinal }),
-      snapshot: true,
+      snapshot: begins,
       changedIds: page.filter((row) => row.kind === 'T').map((row) => row.id),
       rejectedIds: page.filter((row) => row.kind === 'F').map((row) => row.id),
     };
@@ -137,10 +140,11 @@ async function* tellChanges(
   let version: string | null = null;
   for (;;) {
     bell.clear();
-    const changes = await readChanges(deps.db, importId, xmin);
+    const from = xmin;
+    const changes = await whenConnected(() => readChanges(deps.db, importId, from), signal);
     if (changes === null) return;
     const news = takeNews(changes, sent);
-    const isNew = news.length > 0 || (version !== null && version !== changes.version);
+    const isNew = news.length > 0 || isNewRow(changes.version, version, start.xmin);
     if (isNew || changes.finished)
       yield* tellNews(deps, { importId, from: xmin, to: changes.xmin, news: tasks ? news : [] });
     if (changes.finished) return;
@@ -148,6 +152,10 @@ async function* tellChanges(
     await Promise.all([bell.wait(), sleep(TICK_MS, undefined, { signal })]);
   }
 }
+
+/** Whether the import's own row has changed: since it was read last, or else since the position. */
+const isNewRow = (version: string, known: string | null, xmin: string) =>
+  known === null ? BigInt(version) >= BigInt(xmin) : version !== known;
 
 interface Changes {
   readonly xmin: string;

@@ -85,28 +85,31 @@ function metadataProblem(key: string, value: unknown): Problem | null {
   return typeof value === 'string' ? textProblem(value) : null;
 }
 
+/** What makes metadata too large: too many keys, or too many bytes of JSON. */
+function metadataSizeProblem(value: Metadata): Problem | null {
+  const keys = Object.keys(value).length;
+  if (keys > MAX_METADATA_KEYS) {
+    return { code: 'TOO_MANY', message: `must have at most ${MAX_METADATA_KEYS} keys; it has ${keys}` };
+  }
+  const size = Buffer.byteLength(JSON.stringify(value));
+  if (size <= MAX_METADATA_BYTES) return null;
+  return {
+    code: 'TOO_LONG',
+    message: `must have at most ${MAX_METADATA_BYTES} bytes of JSON; it has ${size}`,
+  };
+}
+
 /** Flat user metadata: the scalar has seen to the types of its values; here are the limits. */
 export const metadata = z.custom<Metadata>().superRefine((value, context) => {
   const add = (problem: Problem, path: string[] = []) =>
     context.addIssue({ code: 'custom', message: problem.message, path, params: { issue: problem.code } });
-  const entries = Object.entries(value);
-  if (entries.length > MAX_METADATA_KEYS) {
-    return add({
-      code: 'TOO_MANY',
-      message: `must have at most ${MAX_METADATA_KEYS} keys; it has ${entries.length}`,
-    });
-  }
-  for (const [key, item] of entries) {
+  const tooLarge = metadataSizeProblem(value);
+  if (tooLarge?.code === 'TOO_MANY') return add(tooLarge);
+  for (const [key, item] of Object.entries(value)) {
     const problem = metadataProblem(key, item);
     if (problem) add(problem, [key]);
   }
-  const size = Buffer.byteLength(JSON.stringify(value));
-  if (size > MAX_METADATA_BYTES) {
-    add({
-      code: 'TOO_LONG',
-      message: `must have at most ${MAX_METADATA_BYTES} bytes of JSON; it has ${size}`,
-    });
-  }
+  if (tooLarge) add(tooLarge);
 });
 
 function codeOf(issue: z.core.$ZodIssue): InputIssueCode {

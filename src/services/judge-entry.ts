@@ -16,6 +16,8 @@ export type Verdict =
       readonly kind: 'SKIPPED';
       readonly skipReason: 'SAME_RECORD' | 'SAME_CONTENT';
       readonly videoId: string;
+      /** What the video held when that was decided. */
+      readonly sha256: string;
       readonly reason: string;
     }
   | { readonly kind: 'REJECTED'; readonly error: StoredError };
@@ -56,6 +58,7 @@ export function judgeContent(
       kind: 'SKIPPED',
       skipReason: 'SAME_RECORD',
       videoId: video.id,
+      sha256: options.sha256,
       reason: 'The same video is there already, and nothing about it has changed.',
     };
   }
@@ -65,6 +68,7 @@ export function judgeContent(
     kind: 'SKIPPED',
     skipReason: 'SAME_CONTENT',
     videoId: holder,
+    sha256: options.sha256,
     reason: 'The index holds a video with the same content already.',
   };
 }

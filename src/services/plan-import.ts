@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'drizzle-orm';
 import type { StoredVideoInput } from '../db/tables/imports.ts';
+import { databaseNow } from '../db/tables/types.ts';
 import { transaction } from '../db/transaction.ts';
 import { transferVideo } from '../jobs/definitions.ts';
 import type { ClaimedJob } from '../jobs/job.ts';
@@ -10,7 +11,6 @@ import type { Services } from './deps.ts';
 import { finishImport } from './finish-import.ts';
 import { judgeContent, judgeProbe, type Verdict } from './judge-entry.ts';
 import { type Known, lookUpKnown } from './known-content.ts';
-import { createOriginLimit, type OriginLimit } from './origin-limit.ts';
 import { type Decision, type PlannedImport, recordVerdicts } from './record-verdicts.ts';
 import { mostRestrictive, type Requirements } from './requirements.ts';
 
@@ -29,7 +29,6 @@ interface Plan {
   readonly planned: PlannedImport;
   readonly requirements: Requirements;
   readonly job: ClaimedJob;
-  readonly limit: OriginLimit;
   readonly signal: AbortSignal;
 }
 
@@ -50,7 +49,7 @@ export async function planImport(
   if (!loaded) return true;
   // Every entry of a window listens to it.
   setMaxListeners(0, options.signal);
-  const plan: Plan = { services, ...loaded, job, limit: createOriginLimit(), signal: options.signal };
+  const plan: Plan = { services, ...loaded, job, signal: options.signal };
   let after = -1;
   for (;;) {
     const entries = await nextEntries(plan, after);
@@ -130,7 +129,7 @@ async function judgeEntry(plan: Plan, { input }: Entry, known: Known | undefined
     input.sha256 === undefined ? null : judgeContent(input, what, { ...options, sha256: input.sha256 });
   if (verdict) return verdict;
   try {
-    return await plan.limit(input.url, signal, async () => {
+    return await services.originLimit(input.url, signal, async () => {
       const probe = await services.prober(input.url, {
         knownVersion: what.source?.version ?? null,
         requirements,
@@ -160,7 +159,7 @@ async function record({ services, planned, job }: Plan, batch: readonly Decision
 async function endPlanning({ services, planned, job }: Plan): Promise<void> {
   await transaction(services.db, async (tx) => {
     await tx.execute(sql`
-      update imports set state = 'STARTED', started_at = now(), updated_at = now() where id = ${planned.id} and state = 'PLANNING'`);
+      update imports set state = 'STARTED', started_at = ${databaseNow}, updated_at = ${databaseNow} where id = ${planned.id} and state = 'PLANNING'`);
     await finishJob(tx, job);
   });
   services.changes.announce({ teamId: planned.teamId, importId: planned.id });

@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm';
 import type { Transaction } from '../db/client.ts';
 import { uuidv7 } from '../db/ids.ts';
 import type { Metadata, StoredVideoInput } from '../db/tables/imports.ts';
+import { databaseNow } from '../db/tables/types.ts';
 import { transferVideo } from '../jobs/definitions.ts';
 import { enqueueMany } from '../jobs/queue.ts';
 import type { Verdict } from './judge-entry.ts';
@@ -33,8 +34,9 @@ export interface Decision {
 export async function recordVerdicts(
   tx: Transaction,
   planned: PlannedImport,
-  decisions: readonly Decision[],
+  judged: readonly Decision[],
 ): Promise<number> {
+  const decisions = await confirmSkips(tx, planned.id, judged);
   const rejected = decisions.filter(({ verdict }) => verdict.kind === 'REJECTED');
   const accepted = decisions.filter(({ verdict }) => verdict.kind !== 'REJECTED');
   await markEntries(tx, planned.id, decisions);
@@ -46,6 +48,38 @@ export async function recordVerdicts(
     tx,
     transferVideo,
     transfers.map((taskId) => ({ subjectId: taskId, teamId: planned.teamId, payload: {} })),
+  );
+}
+
+/**
+ * Looks once more, under a lock, whether the videos that entries are skipped for still hold what they held when that was
+ * decided: an entry whose video does not is accepted, and its task decides. A confirmed pair is this import's from now on, so that
+ * an older one that comes to its end later does not replace it.
+ */
+async function confirmSkips(
+  tx: Transaction,
+  importId: string,
+  judged: readonly Decision[],
+): Promise<readonly Decision[]> {
+  const skips = judged.flatMap(({ verdict }) => (verdict.kind === 'SKIPPED' ? [verdict] : []));
+  if (skips.length === 0) return judged;
+  const { rows } = await tx.execute<{ id: string; sha256: string }>(sql`
+    select v.id, v.sha256 from videos v
+     where v.id in (select "videoId" from jsonb_to_recordset(${JSON.stringify(skips)}::jsonb) as s("videoId" uuid))
+     order by v.id for no key update`);
+  const held = new Map(rows.map((row) => [row.id, row.sha256]));
+  const records = skips.filter(
+    (skip) => skip.skipReason === 'SAME_RECORD' && held.get(skip.videoId) === skip.sha256,
+  );
+  if (records.length > 0) {
+    await tx.execute(sql`
+      update videos v set version_import_id = greatest(v.version_import_id, ${importId}::uuid)
+       where v.id in (select "videoId" from jsonb_to_recordset(${JSON.stringify(records)}::jsonb) as s("videoId" uuid))`);
+  }
+  return judged.map((decision) =>
+    decision.verdict.kind === 'SKIPPED' && held.get(decision.verdict.videoId) !== decision.verdict.sha256
+      ? { ...decision, verdict: { kind: 'ACCEPTED', version: null, size: null, metadata: null } }
+      : decision,
   );
 }
 
@@ -163,7 +197,7 @@ async function insertTasks(
            case when "skipReason" is not null then 'SKIPPED' end, "skipReason", reason,
            case when "skipReason" is null then 'WORKER' end,
            case when "skipReason" is null then 0 else 1 end, stages,
-           case when "skipReason" is not null then now() end
+           case when "skipReason" is not null then ${databaseNow} end
       from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as r(
         id uuid, ordinal int, "videoId" uuid, "externalId" text, "fileName" text, name text, "nameGiven" boolean, description text,
         metadata jsonb, "sourceUrl" text, "sourceVersion" text, "expectedSha256" text, "bytesTotal" bigint,

@@ -1,13 +1,15 @@
-import { and, eq, sql } from 'drizzle-orm';
+import { eq, sql } from 'drizzle-orm';
 import type { Transaction } from '../db/client.ts';
 import { uuidv7 } from '../db/ids.ts';
+import { databaseNow } from '../db/tables/types.ts';
 import type { StoredSystemMetadata } from '../db/tables/videos.ts';
-import { contentClaims, videos } from '../db/tables/videos.ts';
+import { videos } from '../db/tables/videos.ts';
 import { transaction } from '../db/transaction.ts';
 import { deleteObjects, indexVideo } from '../jobs/definitions.ts';
 import { LeaseLostError } from '../jobs/errors.ts';
 import type { ClaimedJob } from '../jobs/job.ts';
 import { enqueue, finishJob } from '../jobs/queue.ts';
+import { claimContent, releaseClaim } from './content-claims.ts';
 import type { Services } from './deps.ts';
 import {
   completeTask,
@@ -87,11 +89,12 @@ async function lockVideo(tx: Transaction, task: TaskRow): Promise<VideoRow | nul
       select from video_keys where index_id = ${task.indexId} and system_name = ${task.systemName} and external_id = ${task.externalId}
          for update`);
   }
-  const [video] = await tx.select().from(videos).where(eq(videos.id, task.videoId)).for('update');
+  const [video] = await tx.select().from(videos).where(eq(videos.id, task.videoId)).for('no key update');
   return video ?? null;
 }
 
-const superseded = (videoId: string) => ({
+/** How a task ends whose version a newer import has gone past. */
+export const superseded = (videoId: string) => ({
   skipReason: 'SUPERSEDED' as const,
   videoId,
   reason: 'An import that was started later has brought a newer version of this video.',
@@ -105,19 +108,13 @@ const superseded = (videoId: string) => ({
 export async function settleKnownContent(tx: Transaction, job: ClaimedJob, task: TaskRow): Promise<boolean> {
   const sha256 = task.expectedSha256 ?? (await unchangedContent(tx, task));
   if (sha256 === null || task.importId === null) return false;
-  const found = await tx.query.videos.findFirst({
-    where: { id: task.videoId, sha256 },
-    columns: { id: true },
-  });
-  if (!found) return false;
-  await finishJob(tx, job);
   const video = await lockVideo(tx, task);
-  if (video?.sha256 !== sha256) throw new LeaseLostError(job);
-  const known = { ...task, sha256, systemMetadata: video.systemMetadata, startedAt: new Date() };
+  if (video?.sha256 !== sha256) return false;
+  await finishJob(tx, job);
+  const known = { ...task, sha256, bytesTotal: 0, systemMetadata: video.systemMetadata };
   await moveTask(tx, task, {
     attempts: task.attempts,
-    startedAt: known.startedAt,
-    bytesTotal: 0,
+    startedAt: databaseNow,
     sha256,
     systemMetadata: video.systemMetadata,
   });
@@ -142,7 +139,10 @@ async function applyDescription(tx: Transaction, task: TaskRow, video: VideoRow)
     description: task.description,
     metadata: task.metadata,
   };
+  const versionImportId = task.importId ?? video.versionImportId;
   if (!differs(video, given)) {
+    // Confirmed by this import: an older one that comes to its end later must not replace it.
+    await tx.update(videos).set({ versionImportId }).where(eq(videos.id, video.id));
     return await skipTask(tx, task, {
       skipReason: 'SAME_RECORD',
       videoId: video.id,
@@ -151,14 +151,11 @@ async function applyDescription(tx: Transaction, task: TaskRow, video: VideoRow)
   }
   await tx
     .update(videos)
-    .set({
-      ...described(task, video),
-      versionImportId: task.importId ?? video.versionImportId,
-      updatedAt: sql`now()`,
-    })
+    .set({ ...described(task, video), versionImportId, updatedAt: databaseNow })
     .where(eq(videos.id, video.id));
   await completeTask(tx, task, {
     outcome: 'UPDATED',
+    madeVideo: false,
     storageKey: null,
     stages: closeStages(task.stages, 'SKIPPED', { now: new Date() }),
   });
@@ -178,11 +175,8 @@ async function replaceContent(
   task: StoredTask,
   { video, keepSeconds }: { readonly video: VideoRow; readonly keepSeconds: number },
 ): Promise<void> {
-  await releaseContent(tx, video);
-  await tx
-    .insert(contentClaims)
-    .values({ indexId: task.indexId, sha256: task.sha256, videoId: video.id, taskId: task.id })
-    .onConflictDoNothing();
+  await releaseClaim(tx, video, video.id);
+  await claimContent(tx, { indexId: task.indexId, sha256: task.sha256, videoId: video.id, taskId: task.id });
   await tx
     .update(videos)
     .set({
@@ -193,7 +187,7 @@ async function replaceContent(
       systemMetadata: task.systemMetadata,
       versionImportId: task.importId,
       indexedAt: null,
-      updatedAt: sql`now()`,
+      updatedAt: databaseNow,
     })
     .where(eq(videos.id, video.id));
   await enqueue(tx, deleteObjects, {
@@ -202,29 +196,15 @@ async function replaceContent(
     payload: { prefix: parentOf(video.storageKey), keep: null },
     runAt: new Date(Date.now() + keepSeconds * 1000),
   });
-  await queueForIndex(tx, task);
+  await queueForIndex(tx, task, { madeVideo: false });
 }
 
 const parentOf = (key: string) => key.slice(0, key.lastIndexOf('/'));
 
-/** The claim on a content goes with the last video that has it; another one that has it takes it over. */
-async function releaseContent(tx: Transaction, video: VideoRow): Promise<void> {
-  const claim = and(
-    eq(contentClaims.indexId, video.indexId),
-    eq(contentClaims.sha256, video.sha256),
-    eq(contentClaims.videoId, video.id),
-  );
-  const heir = await tx.query.videos.findFirst({
-    where: { indexId: video.indexId, sha256: video.sha256, id: { ne: video.id } },
-    columns: { id: true },
-  });
-  if (heir) await tx.update(contentClaims).set({ videoId: heir.id }).where(claim);
-  else await tx.delete(contentClaims).where(claim);
-}
-
 /** The pair has no video yet: makes it, unless the index has the content already or is about to get it. */
 async function bringIn(tx: Transaction, task: StoredTask): Promise<void> {
-  const claim = await claimContent(tx, task);
+  const { indexId, sha256, videoId } = task;
+  const claim = await claimContent(tx, { indexId, sha256, videoId, taskId: task.id });
   if (task.incremental && claim.taskId !== task.id) {
     if (claim.taskId === null) return await skipSameContent(tx, task, claim.videoId);
     return await moveTask(tx, task, {
@@ -248,20 +228,7 @@ async function bringIn(tx: Transaction, task: StoredTask): Promise<void> {
     storageKey: task.storageKey,
     versionImportId: task.importId,
   });
-  await queueForIndex(tx, task);
-}
-
-/** Takes the claim on the task's content if nobody has it; whoever holds it is locked until the transaction ends. */
-async function claimContent(tx: Transaction, task: StoredTask): Promise<typeof contentClaims.$inferSelect> {
-  const { indexId, sha256, videoId } = task;
-  await tx.insert(contentClaims).values({ indexId, sha256, videoId, taskId: task.id }).onConflictDoNothing();
-  const [claim] = await tx
-    .select()
-    .from(contentClaims)
-    .where(and(eq(contentClaims.indexId, indexId), eq(contentClaims.sha256, sha256)))
-    .for('update');
-  if (!claim) throw new Error('the claim on a content went away while it was taken');
-  return claim;
+  await queueForIndex(tx, task, { madeVideo: true });
 }
 
 async function skipSameContent(tx: Transaction, task: TaskRow, videoId: string): Promise<void> {
@@ -273,8 +240,17 @@ async function skipSameContent(tx: Transaction, task: TaskRow, videoId: string):
   });
 }
 
-async function queueForIndex(tx: Transaction, task: StoredTask): Promise<void> {
-  await moveTask(tx, task, { status: 'QUEUED', waitingFor: 'WORKER', fraction: STORED_FRACTION });
+async function queueForIndex(
+  tx: Transaction,
+  task: StoredTask,
+  { madeVideo }: { readonly madeVideo: boolean },
+): Promise<void> {
+  await moveTask(tx, task, {
+    status: 'QUEUED',
+    waitingFor: 'WORKER',
+    fraction: STORED_FRACTION,
+    madeVideo,
+  });
   await enqueue(tx, indexVideo, { subjectId: task.id, teamId: task.teamId, payload: {} });
   await deleteTaskObjects(tx, task, parentOf(task.storageKey));
 }

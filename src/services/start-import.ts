@@ -12,6 +12,7 @@ import { IdempotencyConflictError, NotFoundError } from './errors.ts';
 import { planImport } from './plan-import.ts';
 import { fromPublicId } from './public-ids.ts';
 import { hashInput, parseStartImport, type StartImport, type VideoInput } from './start-import-input.ts';
+import { limitTime } from './time-limit.ts';
 import type { Viewer } from './viewer.ts';
 
 /**
@@ -153,15 +154,16 @@ const withoutNulls = (video: VideoInput) =>
 /** Plans until planning is over or the time is up; then hands the job to the workers. */
 async function planWithinBudget(services: Services, job: ClaimedJob): Promise<void> {
   const lease = services.keepLease(job);
-  const budget = AbortSignal.timeout(services.planSeconds * 1000);
+  const budget = limitTime(lease.signal, services.planSeconds * 1000);
   try {
-    const over = await planImport(services, job, { signal: AbortSignal.any([budget, lease.signal]) });
+    const over = await planImport(services, job, { signal: budget.signal });
     if (over) return;
   } catch (error) {
     if (error instanceof LeaseLostError) return;
     // The import is stored: what could not be judged now, a worker judges.
     services.log.error({ err: error, importId: job.subjectId }, 'planning goes on in a worker');
   } finally {
+    budget.end();
     lease.end();
   }
   try {

@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm';
 import { createBell, type ProgressDeps } from './import-progress.ts';
+import { whenConnected } from './when-connected.ts';
 
 /**
  * One task: where it stands, each change, its end. Yields the task's row id whenever there is something new; the state is read when
@@ -18,9 +19,11 @@ export async function* taskProgress(
   try {
     for (let told: string | null = null; ; ) {
       bell.clear();
-      const { rows } = await db.execute<{ version: string; finished: boolean }>(sql`
+      const read = () =>
+        db.execute<{ version: string; finished: boolean }>(sql`
         select t.version || ' ' || coalesce(p.claim, 0) || ' ' || coalesce(p.version, 0) as version, t.finished_at is not null as finished
           from tasks t left join task_progress p on p.task_id = t.id where t.id = ${taskId}`);
+      const { rows } = await whenConnected(read, signal);
       const [row] = rows;
       if (!row) return;
       if (row.version !== told) yield taskId;

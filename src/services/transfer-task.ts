@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm';
 import type { StoredPartial, TaskStatus } from '../db/tables/tasks.ts';
+import { databaseNow } from '../db/tables/types.ts';
 import { transaction } from '../db/transaction.ts';
 import { LeaseLostError } from '../jobs/errors.ts';
 import type { ClaimedJob } from '../jobs/job.ts';
@@ -42,7 +43,7 @@ export async function beginTransfer(services: Services, job: ClaimedJob): Promis
     };
     await moveTask(tx, locked, {
       ...change,
-      startedAt: new Date(),
+      startedAt: databaseNow,
       waitingFor: null,
       nextAttemptAt: null,
       error: null,
@@ -67,7 +68,7 @@ export async function rememberPartial(
 ): Promise<void> {
   const { rowCount } = await services.db.execute(sql`
     update tasks t set partial = ${JSON.stringify(partial)}::jsonb
-     where t.id = ${job.subjectId}
+     where t.id = ${job.subjectId} and t.status = 'UPLOADING'
        and exists (select from jobs j where j.id = ${job.id} and j.claim = ${job.claim} and j.owner = ${job.owner})`);
   if (rowCount === 0) throw new LeaseLostError(job);
 }

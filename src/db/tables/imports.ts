@@ -12,7 +12,7 @@ import {
 } from 'drizzle-orm/pg-core';
 import { indexes } from './indexes.ts';
 import { teams } from './teams.ts';
-import { createdAt, id, instant, xid8 } from './types.ts';
+import { createdAt, databaseNow, id, instant, xid8 } from './types.ts';
 
 export type MetadataValue = string | number | boolean;
 export type Metadata = Readonly<Record<string, MetadataValue>>;
@@ -56,7 +56,7 @@ export const imports = snakeCase.table(
     errorCode: text(),
     errorMessage: text(),
     createdAt: createdAt(),
-    updatedAt: instant().notNull().default(sql`now()`),
+    updatedAt: instant().notNull().default(databaseNow),
     startedAt: instant(),
     finishedAt: instant(),
     changedXid: xid8().notNull().default(sql`pg_current_xact_id()`),

@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm';
 import { boolean, index, jsonb, snakeCase, text, uniqueIndex, uuid } from 'drizzle-orm/pg-core';
 import { teams } from './teams.ts';
-import { createdAt, id, instant } from './types.ts';
+import { createdAt, databaseNow, id, instant } from './types.ts';
 
 /** The rules that an index sets for itself: what is left out, the server's rules decide. */
 export interface StoredRequirements {
@@ -28,7 +28,7 @@ export const indexes = snakeCase.table(
     isDefault: boolean().notNull().default(false),
     requirements: jsonb().$type<StoredRequirements>().notNull().default({}),
     createdAt: createdAt(),
-    updatedAt: instant().notNull().default(sql`now()`),
+    updatedAt: instant().notNull().default(databaseNow),
   },
   (t) => [
     uniqueIndex('indexes_one_default').on(t.teamId).where(sql`${t.isDefault}`),

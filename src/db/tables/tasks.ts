@@ -15,7 +15,7 @@ import {
 import { imports, type Metadata } from './imports.ts';
 import { indexes } from './indexes.ts';
 import { teams } from './teams.ts';
-import { byteCount, createdAt, id, instant, xid8 } from './types.ts';
+import { byteCount, createdAt, databaseNow, id, instant, xid8 } from './types.ts';
 import type { StoredSystemMetadata } from './videos.ts';
 
 export const TASK_STATUSES = [
@@ -81,6 +81,8 @@ export const tasks = snakeCase.table(
       .references(() => indexes.id),
     // No foreign key: the id is known before the video is there, and outlives it.
     videoId: uuid().notNull(),
+    /** Whether the video was made by this task, or is updated by it; null until that is decided. */
+    madeVideo: boolean(),
     systemName: text(),
     externalId: text(),
     fileName: text().notNull(),
@@ -113,8 +115,8 @@ export const tasks = snakeCase.table(
     width: integer().generatedAlwaysAs(sql`(system_metadata ->> 'width')::integer`),
     height: integer().generatedAlwaysAs(sql`(system_metadata ->> 'height')::integer`),
     createdAt: createdAt(),
-    updatedAt: instant().notNull().default(sql`now()`),
-    progressedAt: instant().notNull().default(sql`now()`),
+    updatedAt: instant().notNull().default(databaseNow),
+    progressedAt: instant().notNull().default(databaseNow),
     startedAt: instant(),
     finishedAt: instant(),
     version: bigint({ mode: 'number' }).notNull().default(1),
@@ -169,7 +171,7 @@ export const taskProgress = snakeCase.table(
     bytesPerSecond: byteCount(),
     etaSeconds: integer(),
     version: bigint({ mode: 'number' }).notNull().default(1),
-    updatedAt: instant().notNull().default(sql`now()`),
+    updatedAt: instant().notNull().default(databaseNow),
   },
   (t) => [index('task_progress_by_import').on(t.importId)],
 );

@@ -13,8 +13,11 @@ export const id = () => uuid().primaryKey();
 /** A 64-bit transaction id as text; compared by Postgres only. */
 export const xid8 = customType<{ data: string; driverData: string }>({ dataType: () => 'xid8' });
 
+/** The database's clock, cut to milliseconds: rounded up, as an assignment does, an instant could lie ahead of a later one. */
+export const databaseNow = sql`date_trunc('milliseconds', now())`;
+
 /** When the row was made; in milliseconds like every other instant. */
-export const createdAt = () => instant().notNull().default(sql`now()`);
+export const createdAt = () => instant().notNull().default(databaseNow);
 
 /** Bytes are counted in numbers: 2^53 - 1 of them are enough. */
 export const byteCount = () => bigint({ mode: 'number' });

@@ -15,7 +15,7 @@ import {
 import type { Metadata } from './imports.ts';
 import { indexes } from './indexes.ts';
 import { teams } from './teams.ts';
-import { createdAt, id, instant } from './types.ts';
+import { createdAt, databaseNow, id, instant } from './types.ts';
 
 /** What was found in the file itself. width and height as shown, duration in seconds, size in bytes, bitrate in bits a second. */
 export interface StoredSystemMetadata {
@@ -59,7 +59,7 @@ export const videos = snakeCase.table(
     /** The import that brought the version in place; versions are ordered by it (ids sort by time). */
     versionImportId: uuid().notNull(),
     createdAt: createdAt(),
-    updatedAt: instant().notNull().default(sql`now()`),
+    updatedAt: instant().notNull().default(databaseNow),
     indexedAt: instant(),
   },
   (t) => [

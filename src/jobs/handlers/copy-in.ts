@@ -35,15 +35,16 @@ export async function copyIn(deps: HandlerDeps, { job, transfer, signal }: CopyO
   if (task.sourceUrl === null) throw new Error(`task ${task.id} has no source`);
   const storageKey = `${taskPrefix(task)}/${job.claim}/original`;
   const writer = await deps.storage.create(storageKey);
+  const note = createNotes(deps, job);
   try {
-    const from = await resume(deps.storage, writer, transfer);
+    const from = await resumeFrom(deps, { job, transfer, writer, storageKey });
     const { bytes, sha256, version } = await downloadUrl(deps.http, new URL(task.sourceUrl), {
       writer,
       ...(from ? { from } : {}),
       maxBytes: requirements.maxSize,
       signal,
       onVersion: (found) => {
-        if (found !== null) remember(deps, job, { key: storageKey, version: found });
+        if (found !== null) note({ key: storageKey, version: found });
       },
       onProgress: (bytesDone, bytesTotal) => report(deps, { job, transfer }, { bytesDone, bytesTotal }),
     });
@@ -64,14 +65,46 @@ export async function copyIn(deps: HandlerDeps, { job, transfer, signal }: CopyO
   }
 }
 
-/** Without it, a later attempt begins at byte 0: nothing that this one has to wait for, or to fail of. */
-function remember({ services }: HandlerDeps, job: ClaimedJob, partial: StoredPartial): void {
-  rememberPartial(services, job, partial).catch((error: unknown) =>
-    services.log.warn(
-      { err: error, taskId: job.subjectId },
-      'what is copied was not noted for a later attempt',
-    ),
-  );
+/**
+ * Notes what is being copied, one after the other. Without it, a later attempt begins at byte 0: nothing that this one has to
+ * wait for, or to fail of.
+ */
+function createNotes({ services }: HandlerDeps, job: ClaimedJob): (partial: StoredPartial) => void {
+  let last: Promise<void> = Promise.resolve();
+  return (partial) => {
+    last = last
+      .then(() => rememberPartial(services, job, partial))
+      .catch((error: unknown) =>
+        services.log.warn(
+          { err: error, taskId: job.subjectId },
+          'what is copied was not noted for a later attempt',
+        ),
+      );
+  };
+}
+
+/** Takes over what an earlier attempt left, and then has it away: one copy of it is enough. */
+async function resumeFrom(
+  deps: HandlerDeps,
+  {
+    job,
+    transfer,
+    writer,
+    storageKey,
+  }: Omit<CopyOptions, 'signal'> & { readonly writer: StorageWriter; readonly storageKey: string },
+): Promise<Resumed | null> {
+  const { partial } = transfer;
+  let from: Resumed | null;
+  try {
+    from = await resume(deps.storage, writer, transfer);
+  } catch (error) {
+    await writer.discard();
+    throw error;
+  }
+  if (partial === null || from === null) return null;
+  await rememberPartial(deps.services, job, { key: storageKey, version: from.version });
+  await deps.storage.delete(partial.key.slice(0, partial.key.lastIndexOf('/')));
+  return from;
 }
 
 async function resume(

@@ -1,4 +1,5 @@
 import { sql } from 'drizzle-orm';
+import { databaseNow } from '../../db/tables/types.ts';
 import { finishImport } from '../../services/finish-import.ts';
 import { planImport } from '../../services/plan-import.ts';
 import { planImport as definition } from '../definitions.ts';
@@ -24,7 +25,7 @@ export function createPlanImportHandler({ services }: HandlerDeps): JobHandler<o
                'The video could not be judged: something went wrong on our side, several times. Import it again.', true
           from undecided`);
       await tx.execute(sql`
-        update imports set state = 'STARTED', started_at = now(), updated_at = now() where id = ${job.subjectId} and state = 'PLANNING'`);
+        update imports set state = 'STARTED', started_at = ${databaseNow}, updated_at = ${databaseNow} where id = ${job.subjectId} and state = 'PLANNING'`);
     },
     async afterCommit(job) {
       services.changes.announce({ teamId: job.teamId, importId: job.subjectId });

@@ -1,5 +1,5 @@
+import { longestWaiting } from '../../services/content-claims.ts';
 import { finishImport } from '../../services/finish-import.ts';
-import { waitingFor } from '../../services/index-task.ts';
 import { settleWaitingTask } from '../../services/settle-task.ts';
 import { settleContent as definition } from '../definitions.ts';
 import type { JobHandler } from '../handler.ts';
@@ -14,7 +14,7 @@ export function createSettleContentHandler({
     async run(job, { signal }) {
       for (;;) {
         signal.throwIfAborted();
-        const taskId = await waitingFor(services.db, job.payload);
+        const taskId = await longestWaiting(services.db, job.payload);
         if (taskId === null) return;
         const task = await settleWaitingTask(services, taskId);
         if (task === 'WAITS') return;

@@ -71,6 +71,12 @@ export function toStoredError(fault: unknown): StoredError {
   };
 }
 
+const CRASHED: StoredError = {
+  code: 'PROCESSING_CRASHED',
+  message: 'Reading the file ended the process that read it.',
+  retryable: true,
+};
+
 function processError({ reason }: MediaProcessError): StoredError {
   return reason === 'TIMEOUT'
     ? {
@@ -78,16 +84,14 @@ function processError({ reason }: MediaProcessError): StoredError {
         message: 'Reading the file took longer than a video may take.',
         retryable: true,
       }
-    : {
-        code: 'PROCESSING_CRASHED',
-        message: 'Reading the file ended the process that read it.',
-        retryable: true,
-      };
+    : CRASHED;
 }
 
 /** The error of a task whose job failed: retryable says whether retrying it by hand may help, once it has ended. */
 export function failureError(failure: Failure): StoredError {
-  const stored = toStoredError(failure.error);
+  const told = toStoredError(failure.error);
+  // Whatever ended the worker three times while it served this job alone.
+  const stored = failure.kind === 'CRASH' && told.code === 'INTERNAL' ? CRASHED : told;
   if (!failure.final || stored.code !== 'INTERNAL') return stored;
   const id = failure.errorId === undefined ? '' : ` Its id in the server's log is ${failure.errorId}.`;
   return { ...stored, message: `Something went wrong on our side, several times.${id}` };

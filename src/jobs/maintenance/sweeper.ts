@@ -1,8 +1,8 @@
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
 import type { Database, Transaction } from '../../db/client.ts';
+import { isConnectionError } from '../../db/connection-errors.ts';
 import { transaction } from '../../db/transaction.ts';
-import { isConnectionError } from '../connection-errors.ts';
 import { LeaseLostError } from '../errors.ts';
 import type { Failure, JobHandler } from '../handler.ts';
 import { MAX_CRASHES } from '../limits.ts';

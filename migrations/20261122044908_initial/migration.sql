@@ -12,7 +12,7 @@ CREATE TABLE "failed_files" (
 	"error_retryable" boolean NOT NULL,
 	"error_measured" text,
 	"error_required" text,
-	"created_at" timestamp(3) with time zone DEFAULT now() NOT NULL,
+	"created_at" timestamp(3) with time zone DEFAULT date_trunc('milliseconds', now()) NOT NULL,
 	"changed_xid" xid8 DEFAULT pg_current_xact_id() NOT NULL
 );
 --> statement-breakpoint
@@ -21,7 +21,7 @@ CREATE TABLE "idempotency_keys" (
 	"key" text,
 	"input_hash" text NOT NULL,
 	"import_id" uuid NOT NULL,
-	"created_at" timestamp(3) with time zone DEFAULT now() NOT NULL,
+	"created_at" timestamp(3) with time zone DEFAULT date_trunc('milliseconds', now()) NOT NULL,
 	CONSTRAINT "idempotency_keys_pkey" PRIMARY KEY("team_id","key")
 );
 --> statement-breakpoint
@@ -48,8 +48,8 @@ CREATE TABLE "imports" (
 	"has_failures" boolean DEFAULT false NOT NULL,
 	"error_code" text,
 	"error_message" text,
-	"created_at" timestamp(3) with time zone DEFAULT now() NOT NULL,
-	"updated_at" timestamp(3) with time zone DEFAULT now() NOT NULL,
+	"created_at" timestamp(3) with time zone DEFAULT date_trunc('milliseconds', now()) NOT NULL,
+	"updated_at" timestamp(3) with time zone DEFAULT date_trunc('milliseconds', now()) NOT NULL,
 	"started_at" timestamp(3) with time zone,
 	"finished_at" timestamp(3) with time zone,
 	"changed_xid" xid8 DEFAULT pg_current_xact_id() NOT NULL,
@@ -65,8 +65,8 @@ CREATE TABLE "indexes" (
 	"name" text NOT NULL,
 	"is_default" boolean DEFAULT false NOT NULL,
 	"requirements" jsonb DEFAULT '{}' NOT NULL,
-	"created_at" timestamp(3) with time zone DEFAULT now() NOT NULL,
-	"updated_at" timestamp(3) with time zone DEFAULT now() NOT NULL
+	"created_at" timestamp(3) with time zone DEFAULT date_trunc('milliseconds', now()) NOT NULL,
+	"updated_at" timestamp(3) with time zone DEFAULT date_trunc('milliseconds', now()) NOT NULL
 );
 --> statement-breakpoint
 CREATE TABLE "jobs" (
@@ -85,7 +85,7 @@ CREATE TABLE "jobs" (
 	"owner" uuid,
 	"lease_until" timestamp(3) with time zone,
 	"alone" boolean DEFAULT false NOT NULL,
-	"created_at" timestamp(3) with time zone DEFAULT now() NOT NULL,
+	"created_at" timestamp(3) with time zone DEFAULT date_trunc('milliseconds', now()) NOT NULL,
 	CONSTRAINT "jobs_subject" UNIQUE("kind","subject_id"),
 	CONSTRAINT "jobs_leased" CHECK (("owner" is null) = ("lease_until" is null)),
 	CONSTRAINT "jobs_alone" CHECK (not "alone" or "owner" is not null)
@@ -105,7 +105,7 @@ CREATE TABLE "task_progress" (
 	"bytes_per_second" bigint,
 	"eta_seconds" integer,
 	"version" bigint DEFAULT 1 NOT NULL,
-	"updated_at" timestamp(3) with time zone DEFAULT now() NOT NULL
+	"updated_at" timestamp(3) with time zone DEFAULT date_trunc('milliseconds', now()) NOT NULL
 );
 --> statement-breakpoint
 CREATE TABLE "tasks" (
@@ -115,6 +115,7 @@ CREATE TABLE "tasks" (
 	"ordinal" integer NOT NULL,
 	"index_id" uuid NOT NULL,
 	"video_id" uuid NOT NULL,
+	"made_video" boolean,
 	"system_name" text,
 	"external_id" text,
 	"file_name" text NOT NULL,
@@ -146,9 +147,9 @@ CREATE TABLE "tasks" (
 	"duration" double precision GENERATED ALWAYS AS ((system_metadata ->> 'duration')::double precision) STORED,
 	"width" integer GENERATED ALWAYS AS ((system_metadata ->> 'width')::integer) STORED,
 	"height" integer GENERATED ALWAYS AS ((system_metadata ->> 'height')::integer) STORED,
-	"created_at" timestamp(3) with time zone DEFAULT now() NOT NULL,
-	"updated_at" timestamp(3) with time zone DEFAULT now() NOT NULL,
-	"progressed_at" timestamp(3) with time zone DEFAULT now() NOT NULL,
+	"created_at" timestamp(3) with time zone DEFAULT date_trunc('milliseconds', now()) NOT NULL,
+	"updated_at" timestamp(3) with time zone DEFAULT date_trunc('milliseconds', now()) NOT NULL,
+	"progressed_at" timestamp(3) with time zone DEFAULT date_trunc('milliseconds', now()) NOT NULL,
 	"started_at" timestamp(3) with time zone,
 	"finished_at" timestamp(3) with time zone,
 	"version" bigint DEFAULT 1 NOT NULL,
@@ -178,7 +179,7 @@ CREATE TABLE "api_keys" (
 	"hash" text NOT NULL UNIQUE,
 	"scopes" text[] NOT NULL,
 	"default_team_id" uuid NOT NULL,
-	"created_at" timestamp(3) with time zone DEFAULT now() NOT NULL,
+	"created_at" timestamp(3) with time zone DEFAULT date_trunc('milliseconds', now()) NOT NULL,
 	"expires_at" timestamp(3) with time zone,
 	"revoked_at" timestamp(3) with time zone,
 	CONSTRAINT "api_keys_scopes" CHECK ("scopes" <@ array['READ', 'WRITE', 'ADMIN'] and cardinality("scopes") > 0)
@@ -187,7 +188,7 @@ CREATE TABLE "api_keys" (
 CREATE TABLE "teams" (
 	"id" uuid PRIMARY KEY,
 	"name" text NOT NULL,
-	"created_at" timestamp(3) with time zone DEFAULT now() NOT NULL
+	"created_at" timestamp(3) with time zone DEFAULT date_trunc('milliseconds', now()) NOT NULL
 );
 --> statement-breakpoint
 CREATE TABLE "content_claims" (
@@ -232,8 +233,8 @@ CREATE TABLE "videos" (
 	"sha256" text NOT NULL,
 	"storage_key" text NOT NULL,
 	"version_import_id" uuid NOT NULL,
-	"created_at" timestamp(3) with time zone DEFAULT now() NOT NULL,
-	"updated_at" timestamp(3) with time zone DEFAULT now() NOT NULL,
+	"created_at" timestamp(3) with time zone DEFAULT date_trunc('milliseconds', now()) NOT NULL,
+	"updated_at" timestamp(3) with time zone DEFAULT date_trunc('milliseconds', now()) NOT NULL,
 	"indexed_at" timestamp(3) with time zone,
 	CONSTRAINT "videos_pair" CHECK (("system_name" is null) = ("external_id" is null))
 );
@@ -292,7 +293,8 @@ ALTER TABLE "source_versions" ADD CONSTRAINT "source_versions_index_id_indexes_i
 ALTER TABLE "source_versions" ADD CONSTRAINT "source_versions_video_id_videos_id_fkey" FOREIGN KEY ("video_id") REFERENCES "videos"("id") ON DELETE CASCADE;--> statement-breakpoint
 ALTER TABLE "video_keys" ADD CONSTRAINT "video_keys_index_id_indexes_id_fkey" FOREIGN KEY ("index_id") REFERENCES "indexes"("id") ON DELETE CASCADE;--> statement-breakpoint
 ALTER TABLE "videos" ADD CONSTRAINT "videos_team_id_teams_id_fkey" FOREIGN KEY ("team_id") REFERENCES "teams"("id");--> statement-breakpoint
-ALTER TABLE "videos" ADD CONSTRAINT "videos_index_id_indexes_id_fkey" FOREIGN KEY ("index_id") REFERENCES "indexes"("id");--> statement-breakpoint
+ALTER TABLE "videos" ADD CONSTRAINT "videos_index_id_indexes_id_fkey" FOREIGN KEY ("index_id") REFERENCES "indexes"("id");
+--> statement-breakpoint
 -- Progress is written several times a second for every running task, and the next report brings it again.
 ALTER TABLE "task_progress" SET UNLOGGED;--> statement-breakpoint
 ALTER TABLE "task_progress" SET (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);--> statement-breakpoint

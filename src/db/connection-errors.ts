@@ -1,4 +1,4 @@
-import { rootCause, sqlState } from '../db/sql-state.ts';
+import { rootCause, sqlState } from './sql-state.ts';
 
 // PostgreSQL manual, appendix A: class 08 (connection exception), 57P01 to 57P03 (shutdown, crash, starting up),
 // 53300 (too many connections) and 25006 (read-only, as a standby is for as long as a failover takes).
