@@ -196,7 +196,16 @@ async function replaceContent(
     payload: { prefix: parentOf(video.storageKey), keep: null },
     runAt: new Date(Date.now() + keepSeconds * 1000),
   });
-  await queueForIndex(tx, task, { madeVideo: false });
+  await queueForIndex(tx, task, { madeVideo: !(await hasComeIn(tx, video.id)) });
+}
+
+/** Whether any version of a video has been indexed: until then the task that brings the latest one in is its maker. */
+async function hasComeIn(tx: Transaction, videoId: string): Promise<boolean> {
+  const earlier = await tx.query.tasks.findFirst({
+    where: { videoId, outcome: { in: ['CREATED', 'UPDATED'] } },
+    columns: { id: true },
+  });
+  return earlier !== undefined;
 }
 
 const parentOf = (key: string) => key.slice(0, key.lastIndexOf('/'));

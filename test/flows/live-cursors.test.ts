@@ -99,13 +99,15 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
       known,
       until: ({ tasks }) => tasks.size === TASKS && tasks.get(ids[7] ?? '')?.attempts === 3,
     });
-    expect(known.events.map(idsOf)).toEqual([
+    expect(known.events.slice(0, 3).map(idsOf)).toEqual([
       ids.slice(0, 100),
       ids.slice(100, 200),
       ids.slice(200),
-      [ids[7]],
     ]);
-    expect(known.events.map(({ snapshot }) => snapshot)).toEqual([true, true, true, false]);
+    // Others may be told once more, while any transaction of the whole cluster is open that is older than the snapshot.
+    expect(known.events.slice(3).flatMap(idsOf)).toContain(ids[7]);
+    // A client forgets what it knew when a snapshot begins: this one goes on.
+    expect(known.events.map(({ snapshot }) => snapshot)).toEqual(known.events.map((_event, at) => at === 0));
 
     const rest = watch({ after: known.events.at(-1)?.cursor ?? null, known });
     await endImport();

@@ -16,7 +16,7 @@ describe('backoffSeconds', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 0, max: 40 }),
-        fc.double({ min: 0, max: 1, maxExcluded: true }),
+        fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
         (earlierFailures, random) => {
           const exact = backoffSeconds({ baseSeconds: 5, earlierFailures, random: middle });
           const delay = backoffSeconds({ baseSeconds: 5, earlierFailures, random: () => random });
