@@ -2,10 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { DrizzleQueryError } from 'drizzle-orm';
 import { GraphQLError } from 'graphql';
 import type { Logger } from 'pino';
-import { BadFilterError } from '../services/errors.ts';
-
-/** What a document is told that passes one of the limits; which one is not told. */
-export const TOO_COMPLEX = 'The operation is too complex.';
+import { BadFilterError, TOO_COMPLEX } from '../services/errors.ts';
 
 const code = (error: GraphQLError) => error.extensions.code;
 

@@ -14,8 +14,9 @@ import {
 } from 'graphql';
 import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
 import type { Context } from '../schema/context.ts';
+import { TOO_COMPLEX } from '../services/errors.ts';
 import type { Viewer } from '../services/viewer.ts';
-import { type ErrorMask, TOO_COMPLEX, withCode } from './errors.ts';
+import { type ErrorMask, withCode } from './errors.ts';
 
 /** What a transport knows of a request before it is executed. */
 export interface RequestContext {

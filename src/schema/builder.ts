@@ -1,4 +1,5 @@
 import SchemaBuilder from '@pothos/core';
+import ComplexityPlugin from '@pothos/plugin-complexity';
 import DrizzlePlugin from '@pothos/plugin-drizzle';
 import ErrorsPlugin from '@pothos/plugin-errors';
 import RelayPlugin from '@pothos/plugin-relay';
@@ -7,6 +8,7 @@ import { relations } from '../db/relations.ts';
 import type { Metadata } from '../db/tables/imports.ts';
 import { type IdentifiedType, parsePublicId, toPublicId } from '../services/public-ids.ts';
 import type { Context } from './context.ts';
+import { costOf, MAX_COST, tooComplex } from './cost.ts';
 
 export interface SchemaTypes {
   Context: Context;
@@ -25,7 +27,7 @@ export interface SchemaTypes {
 
 /** Where every type of the API is declared; the files of the nouns do that. Errors come before the plugin that reads rows. */
 export const builder = new SchemaBuilder<SchemaTypes>({
-  plugins: [ErrorsPlugin, RelayPlugin, DrizzlePlugin],
+  plugins: [ErrorsPlugin, ComplexityPlugin, RelayPlugin, DrizzlePlugin],
   defaultFieldNullability: false,
   drizzle: {
     client: (context) => context.db,
@@ -47,6 +49,7 @@ export const builder = new SchemaBuilder<SchemaTypes>({
     },
   },
   errors: { directResult: true, defaultTypes: [] },
+  complexity: { limit: { complexity: MAX_COST }, fieldComplexity: costOf, complexityError: tooComplex },
 });
 
 builder.queryType();

@@ -196,16 +196,16 @@ async function replaceContent(
     payload: { prefix: parentOf(video.storageKey), keep: null },
     runAt: new Date(Date.now() + keepSeconds * 1000),
   });
-  await queueForIndex(tx, task, { madeVideo: !(await hasComeIn(tx, video.id)) });
+  await queueForIndex(tx, task, { madeVideo: await isBeingMade(tx, video.id) });
 }
 
-/** Whether any version of a video has been indexed: until then the task that brings the latest one in is its maker. */
-async function hasComeIn(tx: Transaction, videoId: string): Promise<boolean> {
-  const earlier = await tx.query.tasks.findFirst({
-    where: { videoId, outcome: { in: ['CREATED', 'UPDATED'] } },
+/** Whether the task that makes a video is still on its way: whoever replaces its version is the maker then. */
+async function isBeingMade(tx: Transaction, videoId: string): Promise<boolean> {
+  const maker = await tx.query.tasks.findFirst({
+    where: { videoId, madeVideo: true, finishedAt: { isNull: true } },
     columns: { id: true },
   });
-  return earlier !== undefined;
+  return maker !== undefined;
 }
 
 const parentOf = (key: string) => key.slice(0, key.lastIndexOf('/'));

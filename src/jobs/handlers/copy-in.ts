@@ -36,14 +36,18 @@ export async function copyIn(deps: HandlerDeps, { job, transfer, signal }: CopyO
   const storageKey = `${taskPrefix(task)}/${job.claim}/original`;
   const writer = await deps.storage.create(storageKey);
   const note = createNotes(deps, job);
+  // Only what was noted with its version is of use to a later attempt.
+  let isNoted = false;
   try {
     const from = await resumeFrom(deps, { job, transfer, writer, storageKey });
+    isNoted = from !== null;
     const { bytes, sha256, version } = await downloadUrl(deps.http, new URL(task.sourceUrl), {
       writer,
       ...(from ? { from } : {}),
       maxBytes: requirements.maxSize,
       signal,
       onVersion: (found) => {
+        isNoted = found !== null;
         if (found !== null) note({ key: storageKey, version: found });
       },
       onProgress: (bytesDone, bytesTotal) => report(deps, { job, transfer }, { bytesDone, bytesTotal }),
@@ -61,7 +65,7 @@ export async function copyIn(deps: HandlerDeps, { job, transfer, signal }: CopyO
     return { sha256, storageKey, bytes, version };
   } finally {
     // Keeps what is there for a later attempt; nothing is left to do after a commit.
-    await writer.close();
+    await (isNoted ? writer.close() : writer.discard());
   }
 }
 

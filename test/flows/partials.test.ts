@@ -1,0 +1,87 @@
+import { readdirSync } from 'node:fs';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { makeClips } from '../../src/demo/clips.ts';
+import { answerFile, type Origin, startOrigin } from '../sources/origin.ts';
+import { startTestServer, type TestServer } from '../support/server.ts';
+import { isLook, sha256 } from './file-origin.ts';
+import { createImporter, type Importer, one, taskOf } from './url-imports.ts';
+
+/** How far a transfer comes before it is cut. */
+const CUT = 150_000;
+
+let clip: Buffer;
+let origin: Origin;
+let server: TestServer;
+let importer: Importer;
+/** Answers a transfer; `times` counts those of the test, from 1. Who looks ahead is always answered well. */
+let transfer: (request: IncomingMessage, response: ServerResponse, times: number) => void = () => {};
+
+beforeAll(async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'sluice-partials-'));
+  const paths = await makeClips([{ name: 'clip', bitrate: 1_600_000 }], folder);
+  clip = await readFile(paths.get('clip') ?? '');
+  await rm(folder, { recursive: true });
+  origin = await startOrigin((request, response) => {
+    if (isLook(request)) answerFile(request, response, clip, { etag: '"clip"' });
+    else transfer(request, response, transfers().length);
+  });
+  server = await startTestServer({ SLUICE_PLAN_SECONDS: '20' });
+  importer = createImporter(server);
+});
+
+afterAll(async () => {
+  await server?.stop();
+  await origin?.close();
+});
+
+const transfers = () => origin.requests.filter((request) => !isLook(request));
+/** What lies on the disk of transfers that have not come to their end. */
+const partials = () =>
+  readdirSync(server.dataDir, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.part'));
+
+type Turn = 'CUT' | 'BUSY' | 'WELL';
+
+/** Imports from an origin that answers in turns, well at last; counts the partial files whenever it is asked for the file. */
+async function bringByTurns(system: string, turns: readonly Turn[], version: { readonly etag?: string }) {
+  origin.requests.length = 0;
+  const earlier = new Set(partials());
+  const counts: number[] = [];
+  transfer = (request, response, times) => {
+    counts.push(partials().filter((path) => !earlier.has(path)).length);
+    const turn = turns[times - 1] ?? 'WELL';
+    if (turn === 'BUSY') response.writeHead(503).end();
+    else answerFile(request, response, clip, turn === 'CUT' ? { ...version, cutAfter: CUT } : version);
+  };
+  const state = await importer.bring(
+    one(system, { url: `${origin.url.origin}/${system}` }, { incremental: false }),
+  );
+  const starts = transfers().map(({ headers }) => Number(/\d+/.exec(headers.range ?? '')?.[0] ?? 0));
+  return { task: taskOf(state, 'one'), counts, starts };
+}
+
+test('a transfer that is cut and then refused again and again keeps one partial file, and goes on from it', async () => {
+  const turns: Turn[] = ['CUT', 'BUSY', 'CUT', 'BUSY', 'BUSY', 'BUSY'];
+  const { task, counts, starts } = await bringByTurns('again', turns, { etag: '"clip"' });
+  expect(task).toMatchObject({ status: 'READY', attempts: 5, video: { sha256: sha256(clip) } });
+  expect(starts).toEqual([0, CUT, CUT, 2 * CUT, 2 * CUT, 2 * CUT, 2 * CUT]);
+  expect(counts).toEqual(counts.map(() => 1));
+});
+
+test('attempts that were refused before the first byte leave no file to the one that goes on', async () => {
+  const turns: Turn[] = ['BUSY', 'BUSY', 'CUT', 'BUSY'];
+  const { task, counts, starts } = await bringByTurns('refused', turns, { etag: '"clip"' });
+  expect(task).toMatchObject({ status: 'READY', attempts: 4, video: { sha256: sha256(clip) } });
+  expect(starts).toEqual([0, 0, 0, CUT, CUT]);
+  expect(counts).toEqual(counts.map(() => 1));
+});
+
+test('what was copied of a file without a version is not kept: no later attempt can go on from it', async () => {
+  const { task, counts, starts } = await bringByTurns('unversioned', ['CUT', 'CUT', 'CUT'], {});
+  expect(task).toMatchObject({ status: 'READY', attempts: 4, video: { sha256: sha256(clip) } });
+  expect(starts).toEqual([0, 0, 0, 0]);
+  expect(counts).toEqual(counts.map(() => 1));
+});
