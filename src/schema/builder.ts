@@ -8,7 +8,8 @@ import { relations } from '../db/relations.ts';
 import type { Metadata } from '../db/tables/imports.ts';
 import { type IdentifiedType, parsePublicId, toPublicId } from '../services/public-ids.ts';
 import type { Context } from './context.ts';
-import { costOf, MAX_COST, tooComplex } from './cost.ts';
+import { costOptions } from './cost.ts';
+import { PAGE_SIZE } from './page-size.ts';
 
 export interface SchemaTypes {
   Context: Context;
@@ -25,17 +26,21 @@ export interface SchemaTypes {
   };
 }
 
-/** Where every type of the API is declared; the files of the nouns do that. Errors come before the plugin that reads rows. */
+/**
+ * Where every type of the API is declared; the files of the nouns do that. What an operation costs comes before all else, errors
+ * before the plugin that reads rows.
+ */
 export const builder = new SchemaBuilder<SchemaTypes>({
-  plugins: [ErrorsPlugin, ComplexityPlugin, RelayPlugin, DrizzlePlugin],
+  plugins: [ComplexityPlugin, 'subscriptionCost', ErrorsPlugin, RelayPlugin, DrizzlePlugin],
   defaultFieldNullability: false,
   drizzle: {
     client: (context) => context.db,
     getTableConfig,
     relations,
-    maxConnectionSize: 100,
-    defaultConnectionSize: 10,
+    maxConnectionSize: PAGE_SIZE.max,
+    defaultConnectionSize: PAGE_SIZE.default,
   },
+  complexity: costOptions,
   relay: {
     cursorType: 'String',
     nodesOnConnection: true,
@@ -49,7 +54,6 @@ export const builder = new SchemaBuilder<SchemaTypes>({
     },
   },
   errors: { directResult: true, defaultTypes: [] },
-  complexity: { limit: { complexity: MAX_COST }, fieldComplexity: costOf, complexityError: tooComplex },
 });
 
 builder.queryType();

@@ -1,36 +1,66 @@
-import { GraphQLError, type GraphQLField, getNamedType, isObjectType } from 'graphql';
+import SchemaBuilder, { BasePlugin, type SchemaTypes } from '@pothos/core';
+import { PothosComplexityPlugin } from '@pothos/plugin-complexity';
+import { GraphQLError, type GraphQLField, type GraphQLFieldResolver, getNamedType } from 'graphql';
 import { TOO_COMPLEX } from '../services/errors.ts';
+import { PAGE_SIZE } from './page-size.ts';
 
 /**
- * What an operation may cost, in objects that its answer may hold. A page of 100 tasks with all that belongs to them costs
- * about 1,000; lists within lists within lists of 60 each, 216,000.
+ * What an operation may cost: about as many values as its answer has when all its pages are full, since the memory that an
+ * answer takes goes up with them: some 40 MB for this many. More than twice a page of 100 tasks with all that is known of each.
  */
-export const MAX_COST = 20_000;
+const MAX_COST = 50_000;
 
-const DEFAULT_PAGE = 10;
-/** An event names at most so many tasks, and so many files. */
-const EVENT_ENTRIES = 100;
-const EVENT_LISTS: ReadonlySet<string> = new Set(['changed', 'rejected']);
+/** Any other value is short; this one may be 16 KiB. */
+const METADATA_COST = 10;
+
+/** The cost of a list that is no page, but may be as long. */
+export const FULL_PAGE_COST = { field: 1, multiplier: PAGE_SIZE.max };
+
+/** What each field costs, a page as often as it is long, and the error for an operation that costs too much. */
+export const costOptions = {
+  limit: { complexity: MAX_COST },
+  fieldComplexity: (args: PageArgs, _context: unknown, { args: known, type }: Field) => ({
+    field: getNamedType(type).name === 'Metadata' ? METADATA_COST : 1,
+    multiplier: known.some(({ name }) => name === 'first') ? pageSize(args) : 1,
+  }),
+  complexityError: () => new GraphQLError(TOO_COMPLEX, { extensions: { code: 'QUERY_TOO_COMPLEX' } }),
+};
+
+type Field = Pick<GraphQLField<unknown, unknown>, 'args' | 'type'>;
 
 interface PageArgs {
-  readonly first?: number | null;
-  readonly last?: number | null;
+  readonly first?: unknown;
+  readonly last?: unknown;
 }
 
-/** Each object costs 1, and what is below a list counts as often as the list may have entries. What is no object costs nothing. */
-export function costOf(args: object, _context: object, field: GraphQLField<unknown, never>) {
-  const { name } = field;
-  const type = getNamedType(field.type);
-  if (!isObjectType(type)) return { field: 0, multiplier: 1 };
-  const { first, last }: PageArgs = args;
-  if (type.name.endsWith('Connection')) {
-    // Sizes that are out of bounds are refused when the page is read.
-    return { field: 1, multiplier: Math.max(0, first ?? last ?? DEFAULT_PAGE) };
+/** A size out of bounds is refused by the list itself, which says what it may be. */
+function pageSize({ first, last }: PageArgs): number {
+  return Math.min(Math.max(Number(first ?? last ?? PAGE_SIZE.default), 0), PAGE_SIZE.max);
+}
+
+type Subscribe<Types extends SchemaTypes> = GraphQLFieldResolver<unknown, Types['Context'], object>;
+
+/** The library looks at what a subscription costs when its first event is there; this does before it begins. */
+class SubscriptionCostPlugin<Types extends SchemaTypes> extends BasePlugin<Types> {
+  readonly #complexity = new PothosComplexityPlugin(this.buildCache, 'complexity');
+
+  override wrapSubscribe(subscribe: Subscribe<Types> | undefined): Subscribe<Types> | undefined {
+    return (
+      subscribe &&
+      ((root, args, context, info) => {
+        this.#complexity.checkComplexity(context, info);
+        return subscribe(root, args, context, info);
+      })
+    );
   }
-  return { field: 1, multiplier: EVENT_LISTS.has(name) ? EVENT_ENTRIES : 1 };
 }
 
-/** The answer to an operation that would cost more. */
-export function tooComplex(): GraphQLError {
-  return new GraphQLError(TOO_COMPLEX, { extensions: { code: 'QUERY_TOO_COMPLEX' } });
+declare global {
+  export namespace PothosSchemaTypes {
+    export interface Plugins<Types extends SchemaTypes> {
+      subscriptionCost: SubscriptionCostPlugin<Types>;
+    }
+  }
 }
+
+SchemaBuilder.registerPlugin('subscriptionCost', SubscriptionCostPlugin);

@@ -3,6 +3,7 @@ import { type ImportEvent, importProgress } from '../services/import-progress.ts
 import { taskProgress } from '../services/task-progress.ts';
 import { abortableIterator } from './abortable-iterator.ts';
 import { builder } from './builder.ts';
+import { FULL_PAGE_COST } from './cost.ts';
 import { notFound } from './errors.ts';
 import { FailedFile } from './failed-file.ts';
 import { Import } from './import.ts';
@@ -24,6 +25,7 @@ const ImportProgressEvent = builder.objectRef<ImportEvent>('ImportProgressEvent'
     }),
     changed: t.drizzleField({
       type: [Task],
+      complexity: FULL_PAGE_COST,
       description:
         'Tasks made or changed since the last event: the latest state of each, once; at most 100, more follow at once.',
       resolve: (query, { changedIds }, _args, { db }) =>
@@ -35,6 +37,7 @@ const ImportProgressEvent = builder.objectRef<ImportEvent>('ImportProgressEvent'
     }),
     rejected: t.drizzleField({
       type: [FailedFile],
+      complexity: FULL_PAGE_COST,
       description: 'Files that planning rejected since the last event; at most 100, more follow at once.',
       resolve: (query, { rejectedIds }, _args, { db }) =>
         rejectedIds.length === 0

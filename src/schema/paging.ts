@@ -1,6 +1,7 @@
 import { decodeBase64, decodeCursorChunk } from '@pothos/core';
 import { type SQL, sql } from 'drizzle-orm';
 import { badUserInput } from './errors.ts';
+import { PAGE_SIZE } from './page-size.ts';
 
 /** The arguments of every list. */
 export interface PageArgs {
@@ -12,7 +13,6 @@ export interface PageArgs {
 
 type Direction = 'asc' | 'desc';
 
-const MAX_PAGE = 100;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
@@ -46,8 +46,8 @@ const isInstant: IsPosition = (value) =>
 function checkPage(list: string, { first, last, after, before }: PageArgs, isPosition: IsPosition): void {
   if (first != null && last != null) throw badUserInput('A page is given by first or by last, not by both.');
   for (const [name, size] of Object.entries({ first, last })) {
-    if (size != null && (size < 0 || size > MAX_PAGE))
-      throw badUserInput(`${name} must be 0 to ${MAX_PAGE}, not ${size}.`);
+    if (size != null && (size < 0 || size > PAGE_SIZE.max))
+      throw badUserInput(`${name} must be 0 to ${PAGE_SIZE.max}, not ${size}.`);
   }
   for (const [name, cursor] of Object.entries({ after, before })) {
     if (cursor != null && !isCursorOf(list, cursor, isPosition))

@@ -1,6 +1,3 @@
-/** What an operation is told that passes one of the limits; which one is not told. */
-export const TOO_COMPLEX = 'The operation is too complex.';
-
 /** What was wrong with one part of the input. */
 export interface InputIssue {
   /** From the argument on, list positions as numbers: input, from, videos, 3, url. */
@@ -59,3 +56,6 @@ export class IdempotencyConflictError extends Error {
 export class BadFilterError extends Error {
   override readonly name = 'BadFilterError';
 }
+
+/** What an operation is told that passes one of the limits; which one is not told. */
+export const TOO_COMPLEX = 'The operation is too complex.';

@@ -164,7 +164,7 @@ test.each([
 });
 
 test('fragments that multiply at every level are refused at once', async () => {
-  // Spread out they would be 60 to the power of 5.
+  // Spread out they are 60 to the power of 5.
   const levels = fields(5, (n) => `fragment F${n} on Query { ${fields(60, () => `...F${n + 1}`)} }`);
   const { text } = await ask(`{ ...F0 } ${levels} fragment F5 on Query { viewer { keyName } }`);
   expect(codesOf(text)).toEqual(['QUERY_TOO_COMPLEX']);
