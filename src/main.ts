@@ -1,7 +1,8 @@
 #!/usr/bin/env node
-import { type Logger, pino } from 'pino';
+import type { Logger } from 'pino';
 import { type App, startApp, stopRunningApps } from './app.ts';
 import { type Config, readConfig } from './config.ts';
+import { createLog } from './log.ts';
 
 const USAGE = `Usage: sluice [all | migrate | demo [--exit] | help]
 
@@ -37,9 +38,6 @@ async function main(args: readonly string[]): Promise<number> {
       return 1;
   }
 }
-
-const createLog = (config: Pick<Config, 'logLevel'>): Logger =>
-  pino({ level: config.logLevel, base: { pid: process.pid } }, pino.destination({ dest: 2, sync: true }));
 
 async function runAll(config: Config): Promise<number> {
   const log = createLog(config);

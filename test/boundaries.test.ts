@@ -28,7 +28,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const EVERYTHING = Object.keys(MAY_IMPORT).filter((unit) => unit !== 'main');
 
 /** The files of the composition root. */
-const APP_FILES = new Set(['app.ts', 'prober.ts', 'secret-key.ts', 'migrate-command.ts', 'demo-command.ts']);
+const APP_FILES = new Set([
+  'app.ts',
+  'prober.ts',
+  'secret-key.ts',
+  'log.ts',
+  'migrate-command.ts',
+  'demo-command.ts',
+]);
 
 /** Of the job engine, use-cases see the queue and what it hands out, and nothing of what runs jobs. */
 const OPEN_TO_SERVICES = new Set(['jobs/queue.ts', 'jobs/definitions.ts', 'jobs/job.ts', 'jobs/errors.ts']);

@@ -49,12 +49,12 @@ export async function* importProgress(
   const bell = createBell(signal);
   const unsubscribe = deps.hub.onImport(importId, bell.ring);
   try {
-    const { isOver, ...start } = await startPosition(deps, options);
+    const { isOver, version, ...start } = await startPosition(deps, options);
     const sent = new Map<string, string>();
     if (start.ordinal !== null) yield* tellSnapshot(deps, options, { start, sent });
     // All was over before anything was read: the snapshot has told the end.
     if (isOver && start.ordinal === -1) return;
-    yield* tellChanges(deps, options, { xmin: start.xmin, sent, bell });
+    yield* tellChanges(deps, options, { xmin: start.xmin, version, sent, bell });
   } finally {
     unsubscribe();
   }
@@ -63,20 +63,22 @@ export async function* importProgress(
 interface Start extends Position {
   /** Whether the import had finished before. */
   readonly isOver: boolean;
+  /** Of the import's own row, as every event of a snapshot tells it at least; null when events before a cursor have told some other. */
+  readonly version: string | null;
 }
 
 async function startPosition(
   { db, cursors }: ProgressDeps,
   { importId, after }: ImportProgressOptions,
 ): Promise<Start> {
-  const { rows } = await db.execute<{ xmin: string; isOver: boolean }>(sql`
-    select pg_snapshot_xmin(pg_current_snapshot())::text as xmin,
-           exists (select from imports where id = ${importId} and finished_at is not null) as "isOver"`);
-  const { xmin, isOver } = rows[0] ?? { xmin: '0', isOver: false };
+  const { rows } = await db.execute<{ xmin: string; isOver: boolean; version: string }>(sql`
+    select pg_snapshot_xmin(pg_current_snapshot())::text as xmin, finished_at is not null as "isOver", changed_xid::text as version
+      from imports where id = ${importId}`);
+  const { xmin, isOver, version } = rows[0] ?? { xmin: '0', isOver: false, version: null };
   const given = after === null ? null : cursors.decode(importId, after);
   // A cursor from the future is none of ours.
-  if (given === null || BigInt(given.xmin) > BigInt(xmin)) return { xmin, ordinal: -1, isOver };
-  return { ...given, isOver };
+  if (given === null || BigInt(given.xmin) > BigInt(xmin)) return { xmin, ordinal: -1, isOver, version };
+  return { ...given, isOver, version: null };
 }
 
 type Sent = Map<string, string>;
@@ -134,10 +136,9 @@ const versionOf = sql`t.version || ' ' || coalesce(p.claim, 0) || ' ' || coalesc
 async function* tellChanges(
   deps: ProgressDeps,
   { importId, tasks, signal }: ImportProgressOptions,
-  { sent, bell, ...start }: { readonly xmin: string; readonly sent: Sent; readonly bell: Bell },
+  { sent, bell, ...start }: Pick<Start, 'xmin' | 'version'> & { readonly sent: Sent; readonly bell: Bell },
 ): AsyncGenerator<ImportEvent> {
-  let { xmin } = start;
-  let version: string | null = null;
+  let { xmin, version } = start;
   for (;;) {
     bell.clear();
     const from = xmin;
