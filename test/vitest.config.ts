@@ -12,7 +12,5 @@ export default defineConfig({
     hookTimeout: 120_000,
     pool: 'forks',
     maxWorkers: 2,
-    // On shared machines a wait may run out for want of a processor: one more try there, and it is told in the report.
-    retry: process.env.CI ? 1 : 0,
   },
 });

@@ -1,20 +1,14 @@
-import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeClip } from '../../src/demo/clips.ts';
 import { type Origin, startOrigin } from '../../src/demo/origin.ts';
+import { CHROMIUM, launchBrowser } from '../support/browser.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
 
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
-  existsSync,
-);
-if (executablePath === undefined)
-  console.warn('GraphiQL is not tried on a whole server: there is no Chromium in /usr/bin.');
-
-describe.skipIf(executablePath === undefined)('GraphiQL on a whole server', () => {
+describe.skipIf(CHROMIUM === undefined)('GraphiQL on a whole server', () => {
   let server: TestServer;
   let origin: Origin;
   let folder: string;
@@ -25,19 +19,7 @@ describe.skipIf(executablePath === undefined)('GraphiQL on a whole server', () =
     await makeClip({ seconds: 5, bitrate: 1_600_000 }, join(folder, 'clip.mp4'));
     origin = await startOrigin(folder, { bytesPerSecond: 400_000 });
     server = await startTestServer();
-    browser = await chromium.launch({
-      ...(executablePath && { executablePath }),
-      args: [
-        '--headless',
-        '--no-sandbox',
-        '--disable-gpu',
-        '--disable-quic',
-        '--no-first-run',
-        '--disable-background-networking',
-        '--disable-component-update',
-        '--disable-sync',
-      ],
-    });
+    browser = await launchBrowser();
   });
 
   afterAll(async () => {

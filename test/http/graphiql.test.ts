@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import {
   buildSchema,
@@ -11,12 +11,13 @@ import {
   validate,
 } from 'graphql';
 import { pino } from 'pino';
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { buildGraphiqlPage } from '../../src/http/graphiql.ts';
 import { SAMPLE_OPERATIONS, SAMPLE_VARIABLES } from '../../src/http/graphiql-samples.ts';
 import { createHttpServer, type HttpServer } from '../../src/http/server.ts';
 import type { Context } from '../../src/schema/context.ts';
+import { CHROMIUM, launchBrowser } from '../support/browser.ts';
 
 const SDL = readFileSync(new URL('../../src/schema/schema.graphql', import.meta.url), 'utf8');
 const KEY = `slc_${'k'.repeat(40)}`;
@@ -104,13 +105,7 @@ function createSchema({ started }: { readonly started: unknown[] }) {
   return schema;
 }
 
-const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
-  existsSync,
-);
-if (executablePath === undefined)
-  console.warn('GraphiQL is not tried in a browser: there is no Chromium in /usr/bin.');
-
-describe.skipIf(executablePath === undefined)('in a browser, GraphiQL', () => {
+describe.skipIf(CHROMIUM === undefined)('in a browser, GraphiQL', () => {
   const started: unknown[] = [];
   const log = pino({ level: 'silent' });
   let browser: Browser;
@@ -142,19 +137,7 @@ describe.skipIf(executablePath === undefined)('in a browser, GraphiQL', () => {
       graphiql: true,
     });
     url = `${(await server.start()).url}/graphql`;
-    browser = await chromium.launch({
-      ...(executablePath && { executablePath }),
-      args: [
-        '--headless',
-        '--no-sandbox',
-        '--disable-gpu',
-        '--disable-quic',
-        '--no-first-run',
-        '--disable-background-networking',
-        '--disable-component-update',
-        '--disable-sync',
-      ],
-    });
+    browser = await launchBrowser();
   });
 
   afterAll(async () => {
