@@ -1,6 +1,8 @@
 import { defineRelations } from 'drizzle-orm';
+import { idempotencyKeys } from './tables/idempotency-keys.ts';
 import * as imports from './tables/imports.ts';
 import * as indexes from './tables/indexes.ts';
+import { integrations } from './tables/integrations.ts';
 import { jobs } from './tables/jobs.ts';
 import * as tasks from './tables/tasks.ts';
 import * as teams from './tables/teams.ts';
@@ -12,10 +14,11 @@ export const tables = {
   apiKeys: teams.apiKeys,
   apiKeyTeams: teams.apiKeyTeams,
   indexes: indexes.indexes,
+  integrations,
   imports: imports.imports,
   importEntries: imports.importEntries,
   failedFiles: imports.failedFiles,
-  idempotencyKeys: imports.idempotencyKeys,
+  idempotencyKeys,
   tasks: tasks.tasks,
   taskProgress: tasks.taskProgress,
   videos: videos.videos,
@@ -29,9 +32,14 @@ export const relations = defineRelations(tables, (r) => ({
   indexes: {
     team: r.one.teams({ from: r.indexes.teamId, to: r.teams.id, optional: false }),
   },
+  integrations: {
+    team: r.one.teams({ from: r.integrations.teamId, to: r.teams.id, optional: false }),
+    imports: r.many.imports({ from: r.integrations.id, to: r.imports.integrationId }),
+  },
   imports: {
     team: r.one.teams({ from: r.imports.teamId, to: r.teams.id, optional: false }),
     index: r.one.indexes({ from: r.imports.indexId, to: r.indexes.id }),
+    integration: r.one.integrations({ from: r.imports.integrationId, to: r.integrations.id }),
     tasks: r.many.tasks({ from: r.imports.id, to: r.tasks.importId }),
     failedFiles: r.many.failedFiles({ from: r.imports.id, to: r.failedFiles.importId }),
   },
@@ -40,6 +48,7 @@ export const relations = defineRelations(tables, (r) => ({
     import: r.one.imports({ from: r.tasks.importId, to: r.imports.id }),
     index: r.one.indexes({ from: r.tasks.indexId, to: r.indexes.id, optional: false }),
     video: r.one.videos({ from: r.tasks.videoId, to: r.videos.id }),
+    integration: r.one.integrations({ from: r.tasks.integrationId, to: r.integrations.id }),
     live: r.one.taskProgress({ from: r.tasks.id, to: r.taskProgress.taskId }),
   },
   videos: {

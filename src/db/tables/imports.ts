@@ -8,9 +8,12 @@ import {
   primaryKey,
   snakeCase,
   text,
+  uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core';
 import { indexes } from './indexes.ts';
+import { integrations } from './integrations.ts';
+import type { StoredError } from './tasks.ts';
 import { teams } from './teams.ts';
 import { createdAt, databaseNow, id, instant, xid8 } from './types.ts';
 
@@ -19,6 +22,10 @@ export type Metadata = Readonly<Record<string, MetadataValue>>;
 
 export const IMPORT_STATES = ['PLANNING', 'STARTED', 'SUCCEEDED', 'FAILED', 'CANCELED'] as const;
 export type ImportState = (typeof IMPORT_STATES)[number];
+
+/** Where an import's entries come from: named by URL, named as objects of an integration, or all that an integration lists. */
+export const IMPORT_SOURCES = ['VIDEOS', 'OBJECTS', 'INTEGRATION'] as const;
+export type ImportSource = (typeof IMPORT_SOURCES)[number];
 
 /** How many of an import's entries stand where; kept in the row once the import has finished. */
 export interface StoredCounts {
@@ -45,8 +52,19 @@ export const imports = snakeCase.table(
       .notNull()
       .references(() => teams.id),
     indexId: uuid().references(() => indexes.id, { onDelete: 'set null' }),
+    source: text({ enum: IMPORT_SOURCES }).notNull().default('VIDEOS'),
+    integrationId: uuid().references(() => integrations.id, { onDelete: 'set null' }),
+    /** Of the keys that an import from an integration lists; null: all. */
+    prefix: text(),
+    /** Where its listing goes on, as its source writes it; null: at the beginning. */
+    listingPosition: text(),
+    /** Whether all entries are there; false while a listing goes on. */
+    listed: boolean().notNull().default(true),
     systemName: text(),
     incremental: boolean().notNull(),
+    retryFailed: boolean().notNull().default(false),
+    fullIngestion: boolean().notNull().default(false),
+    enableVideoStream: boolean().notNull().default(false),
     metadata: jsonb().$type<Metadata>(),
     state: text({ enum: IMPORT_STATES }).notNull().default('PLANNING'),
     runs: integer().notNull().default(1),
@@ -63,9 +81,10 @@ export const imports = snakeCase.table(
   },
   (t) => [
     check('imports_state', sql`${t.state} in ('PLANNING', 'STARTED', 'SUCCEEDED', 'FAILED', 'CANCELED')`),
+    // A canceled one is finished when its last task has ended.
     check(
       'imports_finished',
-      sql`(${t.finishedAt} is not null) = (${t.state} in ('SUCCEEDED', 'FAILED', 'CANCELED'))`,
+      sql`case ${t.state} when 'CANCELED' then true else (${t.finishedAt} is not null) = (${t.state} in ('SUCCEEDED', 'FAILED')) end`,
     ),
     check('imports_counted', sql`${t.finishedAt} is null or ${t.counts} is not null`),
     check('imports_planned', sql`${t.state} <> 'STARTED' or ${t.startedAt} is not null`),
@@ -74,10 +93,16 @@ export const imports = snakeCase.table(
     index('imports_by_state').on(t.teamId, t.state, t.createdAt, t.id),
     index('imports_by_index').on(t.indexId, t.createdAt, t.id),
     index('imports_open').on(t.id).where(sql`${t.finishedAt} is null`),
+    index('imports_by_integration').on(t.integrationId, t.createdAt, t.id),
+    check('imports_source', sql`${t.source} in ('VIDEOS', 'OBJECTS', 'INTEGRATION')`),
+    check('imports_system', sql`(${t.systemName} is not null) = (${t.source} = 'VIDEOS')`),
+    uniqueIndex('imports_one_running')
+      .on(t.integrationId)
+      .where(sql`${t.source} = 'INTEGRATION' and ${t.finishedAt} is null`),
   ],
 );
 
-/** What was asked for, one entry of `from.videos` each. */
+/** One entry of `from.videos`. */
 export interface StoredVideoInput {
   readonly externalId: string;
   readonly url: string;
@@ -88,19 +113,38 @@ export interface StoredVideoInput {
   readonly sha256?: string;
 }
 
+/** One object of an integration: named in `from.objects`, or listed. */
+export interface StoredObjectInput {
+  readonly key: string;
+  readonly fileName: string;
+  readonly name?: string;
+  readonly description?: string;
+  readonly metadata?: Metadata;
+  /** In bytes, of a listed object. */
+  readonly size?: number;
+  /** The version that was listed; what a download of it tells. */
+  readonly version?: string;
+  /** Why it cannot come in, when its listing has told that. */
+  readonly refusal?: StoredError;
+}
+
+export type StoredInput = StoredVideoInput | StoredObjectInput;
+
 /** Every entry asked for, in order; `verdict` is null until planning has judged it. */
 export const importEntries = snakeCase.table(
   'import_entries',
   {
-    importId: uuid()
-      .notNull()
-      .references(() => imports.id, { onDelete: 'cascade' }),
+    // No foreign key, as in tasks.
+    importId: uuid().notNull(),
     ordinal: integer().notNull(),
-    input: jsonb().$type<StoredVideoInput>().notNull(),
+    input: jsonb().$type<StoredInput>().notNull(),
+    /** The key of a listed object: each comes once, whatever a listing says twice. */
+    listedKey: text(),
     verdict: text({ enum: ['TASK', 'REJECTED'] }),
   },
   (t) => [
     primaryKey({ columns: [t.importId, t.ordinal] }),
+    uniqueIndex('import_entries_listed').on(t.importId, t.listedKey).where(sql`${t.listedKey} is not null`),
     check('import_entries_verdict', sql`${t.verdict} in ('TASK', 'REJECTED')`),
     index('import_entries_undecided').on(t.importId, t.ordinal).where(sql`${t.verdict} is null`),
   ],
@@ -114,13 +158,13 @@ export const failedFiles = snakeCase.table(
     teamId: uuid()
       .notNull()
       .references(() => teams.id),
-    importId: uuid()
-      .notNull()
-      .references(() => imports.id, { onDelete: 'cascade' }),
+    // No foreign key, as in tasks.
+    importId: uuid().notNull(),
     ordinal: integer().notNull(),
     fileName: text().notNull(),
     name: text().notNull(),
     externalId: text(),
+    sourceKey: text(),
     errorCode: text().notNull(),
     errorMessage: text().notNull(),
     errorRetryable: boolean().notNull(),
@@ -133,21 +177,4 @@ export const failedFiles = snakeCase.table(
     index('failed_files_by_ordinal').on(t.importId, t.ordinal, t.id),
     index('failed_files_changed').on(t.importId, t.changedXid),
   ],
-);
-
-/** What a key of startImport was used for. */
-export const idempotencyKeys = snakeCase.table(
-  'idempotency_keys',
-  {
-    teamId: uuid()
-      .notNull()
-      .references(() => teams.id),
-    key: text().notNull(),
-    inputHash: text().notNull(),
-    importId: uuid()
-      .notNull()
-      .references(() => imports.id, { onDelete: 'cascade' }),
-    createdAt: createdAt(),
-  },
-  (t) => [primaryKey({ columns: [t.teamId, t.key] }), index('idempotency_keys_import').on(t.importId)],
 );

@@ -12,7 +12,7 @@ import {
   uniqueIndex,
   uuid,
 } from 'drizzle-orm/pg-core';
-import { imports, type Metadata } from './imports.ts';
+import type { Metadata } from './imports.ts';
 import { indexes } from './indexes.ts';
 import { teams } from './teams.ts';
 import { byteCount, createdAt, databaseNow, id, instant, xid8 } from './types.ts';
@@ -74,7 +74,8 @@ export const tasks = snakeCase.table(
     teamId: uuid()
       .notNull()
       .references(() => teams.id),
-    importId: uuid().references(() => imports.id),
+    // No foreign key: a deleted import is gone at once, its tasks follow batch by batch.
+    importId: uuid(),
     ordinal: integer().notNull(),
     indexId: uuid()
       .notNull()
@@ -91,7 +92,14 @@ export const tasks = snakeCase.table(
     description: text(),
     metadata: jsonb().$type<Metadata>(),
     incremental: boolean().notNull(),
+    /** Encrypted where it may carry a secret; null for an object. */
     sourceUrl: text(),
+    // No foreign key: deleting an integration must not change each task that ever came from it.
+    integrationId: uuid(),
+    /** The object's key, or the path below the folder; null for a URL. */
+    sourceKey: text(),
+    /** What its source is known by in source_versions. */
+    sourceHash: text(),
     sourceVersion: text(),
     expectedSha256: text(),
     status: text({ enum: TASK_STATUSES }).notNull().default('PENDING'),
@@ -147,6 +155,10 @@ export const tasks = snakeCase.table(
     index('tasks_by_index').on(t.indexId, t.createdAt, t.id),
     index('tasks_by_video').on(t.videoId, t.createdAt, t.id),
     index('tasks_by_import').on(t.importId, t.createdAt, t.id),
+    index('tasks_by_source')
+      .on(t.integrationId, t.indexId, t.sourceKey, t.id)
+      .where(sql`${t.integrationId} is not null`),
+    index('tasks_by_integration').on(t.integrationId, t.createdAt, t.id),
     index('tasks_same_content').on(t.indexId, t.sha256).where(sql`${t.waitingFor} = 'SAME_CONTENT'`),
   ],
 );

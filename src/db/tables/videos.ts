@@ -56,7 +56,7 @@ export const videos = snakeCase.table(
     height: integer().generatedAlwaysAs(sql`(system_metadata ->> 'height')::integer`),
     sha256: text().notNull(),
     storageKey: text().notNull(),
-    /** The import that brought the version in place; versions are ordered by it (ids sort by time). */
+    /** The import that brought the version in place, or the task where there was none; versions are ordered by it (ids sort by time). */
     versionImportId: uuid().notNull(),
     createdAt: createdAt(),
     updatedAt: instant().notNull().default(databaseNow),
@@ -69,6 +69,7 @@ export const videos = snakeCase.table(
     index('videos_by_updated').on(t.teamId, t.updatedAt, t.id),
     index('videos_by_index').on(t.indexId, t.createdAt, t.id),
     index('videos_by_content').on(t.indexId, t.sha256),
+    index('videos_by_storage_key').on(t.storageKey),
   ],
 );
 
@@ -108,7 +109,7 @@ export const contentClaims = snakeCase.table(
   ],
 );
 
-/** What a source held when it came in: the same version again needs no transfer. `source` is the SHA-256 of the URL, which may carry secrets. */
+/** What a source held when it came in: the same version again needs no transfer. `source` is the SHA-256 of the URL, which may carry secrets, or of an integration's location and key. */
 export const sourceVersions = snakeCase.table(
   'source_versions',
   {

@@ -1,0 +1,1 @@
+ALTER TABLE "imports" DROP CONSTRAINT "imports_finished", ADD CONSTRAINT "imports_finished" CHECK (case "state" when 'CANCELED' then true else ("finished_at" is not null) = ("state" in ('SUCCEEDED', 'FAILED')) end);
