@@ -1,11 +1,13 @@
 import type { Logger } from 'pino';
-import { Agent, type Dispatcher, errors, request } from 'undici';
+import { errors, request } from 'undici';
 import { createAddressPolicy } from './addresses.ts';
 import type { SourceError } from './errors.ts';
-import { createGuardedConnect, type ResolveHost } from './guarded-connect.ts';
+import { createGuardedAgent, STALL_TIMEOUT_MS } from './guarded-agent.ts';
+import { guardBody } from './guarded-body.ts';
+import type { ResolveHost } from './guarded-connect.ts';
 import { errorOfNetwork, unavailable } from './http-errors.ts';
 import { type HeaderReader, headerReader } from './http-headers.ts';
-import { guardStall } from './stall-guard.ts';
+
 import { checkUrlAddress, parseVideoUrl } from './video-url.ts';
 
 /** The one way out for requests whose URL somebody else chose. */
@@ -64,24 +66,9 @@ const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
  * @throws {Error} when an allowed address cannot be read.
  */
 export function createHttpClient(options: HttpClientOptions): HttpClient {
-  const {
-    connectTimeoutMs = 10_000,
-    headersTimeoutMs = 30_000,
-    stallTimeoutMs = 30_000,
-    maxRedirects = 5,
-  } = options;
+  const { stallTimeoutMs = STALL_TIMEOUT_MS, maxRedirects = 5 } = options;
   const policy = createAddressPolicy({ allow: options.allowAddresses });
-  const agent = new Agent({
-    connect: createGuardedConnect({
-      policy,
-      resolve: options.lookup,
-      timeoutMs: connectTimeoutMs,
-      ca: options.ca,
-    }),
-    headersTimeout: headersTimeoutMs,
-    // A backstop for bodies that nobody reads; those that are read have the stall guard.
-    bodyTimeout: stallTimeoutMs * 2,
-  });
+  const agent = createGuardedAgent({ ...options, policy });
   const fixed = { 'user-agent': options.userAgent ?? 'sluice', accept: '*/*', 'accept-encoding': 'identity' };
 
   async function send(url: URL, { headers, signal }: GetOptions): Promise<HttpResponse> {
@@ -91,7 +78,9 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
       const init = { dispatcher: agent, headers: { ...fixed, ...headers }, signal };
       const answer = await retryStaleConnection(() => request(url, init));
       options.log?.debug({ host: url.hostname, status: answer.statusCode }, 'source answered');
-      return toResponse(url, answer, { signal, stallTimeoutMs });
+      const { statusCode: status, headers: answered, body } = answer;
+      const guarded = guardBody(body, { host: url.hostname, stallTimeoutMs, signal });
+      return { status, url, header: headerReader(answered), ...guarded };
     } catch (error) {
       signal.throwIfAborted();
       throw logged(errorOfNetwork(error, url.hostname), url);
@@ -125,39 +114,13 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
  * A server may close a connection that it kept alive in the moment in which the next request goes out on it. That says
  * nothing about the source, so the request is sent once more, as RFC 9110, section 9.2.2 allows for GET.
  */
-async function retryStaleConnection<T>(send: () => Promise<T>): Promise<T> {
+export async function retryStaleConnection<T>(send: () => Promise<T>): Promise<T> {
   try {
     return await send();
   } catch (error) {
     if (error instanceof errors.SocketError && (error.socket?.bytesRead ?? 0) > 0) return send();
     throw error;
   }
-}
-
-function toResponse(
-  url: URL,
-  { statusCode, headers, body }: Dispatcher.ResponseData,
-  options: { readonly signal: AbortSignal; readonly stallTimeoutMs: number },
-): HttpResponse {
-  // A body fails also while nobody reads it; who reads it then is told.
-  body.on('error', () => {});
-  async function* chunks() {
-    try {
-      yield* guardStall(body, { stallTimeoutMs: options.stallTimeoutMs, host: url.hostname });
-    } catch (error) {
-      options.signal.throwIfAborted();
-      throw errorOfNetwork(error, url.hostname);
-    }
-  }
-  return {
-    status: statusCode,
-    url,
-    header: headerReader(headers),
-    body: chunks(),
-    discard: () => {
-      body.destroy();
-    },
-  };
 }
 
 /** Where a redirect leads; refuses what a URL of a video may not be, and the step from https to http. */

@@ -143,6 +143,9 @@ export interface FileAnswerOptions {
   readonly ignoreRange?: boolean;
 }
 
+/** How long a client has to read what was sent before a cut: of what it has not read by then, it may lose all. */
+const READ_MS = 300;
+
 /** Answers as a well-behaved file server does (Range, If-Range), and then cuts or lies as it is told. */
 export function answerFile(
   request: IncomingMessage,
@@ -183,5 +186,5 @@ function send(response: ServerResponse, body: Buffer, cutAfter: number | undefin
   }
   if (cutAfter === 0) response.flushHeaders();
   // Cut only once the bytes have left this process: a reset throws away what is still queued.
-  response.write(body.subarray(0, cutAfter), () => setTimeout(() => response.socket?.destroy(), 20));
+  response.write(body.subarray(0, cutAfter), () => setTimeout(() => response.socket?.destroy(), READ_MS));
 }

@@ -3,11 +3,16 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { type DownloadOptions, downloadUrl } from '../../src/sources/download-url.ts';
+import { type DownloadOptions, download as downloadFile } from '../../src/sources/download.ts';
+import type { Answer } from '../../src/sources/download-answer.ts';
+import { SourceError } from '../../src/sources/errors.ts';
 import { createHttpClient, type HttpClientOptions } from '../../src/sources/http-client.ts';
+import type { SourceFile } from '../../src/sources/source.ts';
+import { createUrlFile } from '../../src/sources/url-file.ts';
 import type { Storage } from '../../src/storage/adapter.ts';
 import { createFileStorage } from '../../src/storage/file.ts';
 import { answerFile, type Origin, startOrigin, startRawOrigin } from './origin.ts';
@@ -35,7 +40,8 @@ afterEach(async () => {
 });
 
 type Options = Partial<DownloadOptions> & {
-  readonly key?: string;
+  /** What the writer holds before. */
+  readonly earlier?: Uint8Array;
   readonly http?: Partial<HttpClientOptions>;
 };
 
@@ -47,8 +53,9 @@ async function download(starting: Promise<Origin>, options: Options = {}) {
     () => origin.close(),
     () => client.close(),
   );
-  const key = options.key ?? `tasks/${++count}/original`;
-  const writer = await storage.create(key, { resume: true });
+  const key = `tasks/${++count}/original`;
+  const writer = await storage.create(key);
+  if (options.earlier) await writer.write(options.earlier);
   const versions: (string | null)[] = [];
   const progress: number[] = [];
   const listeners = {
@@ -57,7 +64,7 @@ async function download(starting: Promise<Origin>, options: Options = {}) {
   };
   const common = { maxBytes: 10_000_000, signal, ...listeners, ...options, writer };
   const finish = async () => {
-    const result = await downloadUrl(client, origin.url, common);
+    const result = await downloadFile(createUrlFile(client, origin.url), common);
     await writer.commit();
     return result;
   };
@@ -147,19 +154,15 @@ describe('a cut connection', () => {
 });
 
 describe('a later attempt', () => {
-  async function firstPart(length: number) {
-    const key = `tasks/${++count}/original`;
-    const writer = await storage.create(key);
-    await writer.write(data.subarray(0, length));
-    await writer.close();
-    const hash = createHash('sha256').update(await buffer(await storage.readPartial(key)));
-    return { key, from: { bytes: length, version: etag, hash } };
+  function firstPart(length: number) {
+    const earlier = data.subarray(0, length);
+    return { earlier, from: { bytes: length, version: etag, hash: createHash('sha256').update(earlier) } };
   }
 
   test('goes on where the earlier one ended', async () => {
     const { origin, result, stored, progress } = await download(
       serving((request, response) => answerFile(request, response, data, { etag })),
-      await firstPart(654_321),
+      firstPart(654_321),
     );
     expect(result).toEqual({ bytes: SIZE, sha256: sha256(data), version: etag });
     expect(stored?.equals(data)).toBe(true);
@@ -171,7 +174,7 @@ describe('a later attempt', () => {
   test('that finds nothing missing is done', async () => {
     const { origin, result, stored } = await download(
       serving((request, response) => answerFile(request, response, data, { etag })),
-      await firstPart(SIZE),
+      firstPart(SIZE),
     );
     expect(result).toEqual({ bytes: SIZE, sha256: sha256(data), version: etag });
     expect(stored?.equals(data)).toBe(true);
@@ -181,7 +184,7 @@ describe('a later attempt', () => {
   test('that finds another version begins anew', async () => {
     const { result, stored, versions } = await download(
       serving((request, response) => answerFile(request, response, other, { etag: '"v2"' })),
-      await firstPart(500_000),
+      firstPart(500_000),
     );
     expect(result).toEqual({ bytes: SIZE, sha256: sha256(other), version: '"v2"' });
     expect(stored?.equals(other)).toBe(true);
@@ -195,7 +198,7 @@ describe('a later attempt', () => {
         delete request.headers['if-range'];
         answerFile(request, response, short, { etag: '"v2"' });
       }),
-      await firstPart(500_000),
+      firstPart(500_000),
     );
     expect(result?.sha256).toBe(sha256(short));
     expect(stored?.equals(short)).toBe(true);
@@ -317,6 +320,91 @@ describe('a file that is replaced meanwhile', () => {
       sha256: sha256(longer),
       version: `${lastModified[1]};${2 * SIZE}`,
     });
+  });
+});
+
+describe('a version that was seen before', () => {
+  /** A source that gives a version only when that is asked for, as object stores do; it is replaced at these requests. */
+  async function fromStore(versions: readonly string[], options: Partial<DownloadOptions> = {}) {
+    const known: unknown[] = [];
+    const file: SourceFile = {
+      origin: 'store:test',
+      open: () => Promise.reject(new Error('not opened here')),
+      async request({ bytes, version }) {
+        const now = versions[Math.min(known.push({ bytes, version }), versions.length) - 1] ?? '';
+        const answer: Answer =
+          version === null || version === now
+            ? { kind: bytes > 0 ? 'APPEND' : 'WHOLE', version: now, total: SIZE, isOther: false }
+            : { kind: 'CHANGED' };
+        const next = versions[known.length];
+        const rest = data.subarray(bytes);
+        return {
+          answer,
+          host: 'store',
+          body: next === undefined ? Readable.from([rest]) : cutAfter(rest.subarray(0, 1000)),
+          discard: () => {},
+        };
+      },
+    };
+    const writer = await storage.create(`tasks/${++count}/original`);
+    try {
+      const seen: (string | null)[] = [];
+      const onVersion = (version: string | null) => seen.push(version);
+      const result = await downloadFile(file, { writer, maxBytes: SIZE, signal, onVersion, ...options });
+      return { result, known, seen };
+    } catch (error) {
+      return { error, known };
+    } finally {
+      await writer.discard();
+    }
+  }
+  async function* cutAfter(part: Uint8Array) {
+    yield part;
+    throw new SourceError('SOURCE_UNAVAILABLE', 'The connection was cut.', { retryable: true });
+  }
+
+  test('is asked for', async () => {
+    const { result, known } = await fromStore(['v1'], { expectedVersion: 'v1' });
+    expect(result).toEqual({ bytes: SIZE, sha256: sha256(data), version: 'v1' });
+    expect(known).toEqual([{ bytes: 0, version: 'v1' }]);
+  });
+
+  test('and is gone is followed by whatever there is', async () => {
+    const { result, known, seen } = await fromStore(['v2', 'v3'], { expectedVersion: 'v1' });
+    expect(result).toEqual({ bytes: SIZE, sha256: sha256(data), version: 'v3' });
+    expect(known).toEqual([
+      { bytes: 0, version: 'v1' },
+      { bytes: 0, version: null },
+    ]);
+    expect(seen).toEqual(['v3']);
+  });
+
+  test('counts as the one replacement that is borne', async () => {
+    const { error, known } = await fromStore(['v2', 'v2', 'v3'], { expectedVersion: 'v1' });
+    expect(error).toMatchObject({ code: 'SOURCE_CHANGED', retryable: false });
+    expect(known).toHaveLength(3);
+    const { result } = await fromStore(['v2', 'v2', 'v2', 'v2'], { expectedVersion: 'v1' });
+    expect(result?.version).toBe('v2');
+  });
+
+  test('is nothing to a download that goes on', async () => {
+    const writer = await storage.create(`tasks/${++count}/original`);
+    await writer.write(data.subarray(0, 7));
+    const hash = createHash('sha256').update(data.subarray(0, 7));
+    const from = { bytes: 7, version: 'v1', hash };
+    const { result, known } = await fromStore(['v1'], { writer, from, expectedVersion: 'v0' });
+    expect(result?.sha256).toBe(sha256(data));
+    expect(known).toEqual([{ bytes: 7, version: 'v1' }]);
+    await writer.discard();
+  });
+
+  test('is not asked for at a URL, which gives what it has', async () => {
+    const { result, origin } = await download(
+      serving((request, response) => answerFile(request, response, data, { etag: '"v2"' })),
+      { expectedVersion: etag },
+    );
+    expect(result?.version).toBe('"v2"');
+    expect(rangesOf(origin)).toEqual([undefined]);
   });
 });
 

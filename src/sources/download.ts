@@ -2,12 +2,11 @@ import { createHash, type Hash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StorageWriter } from '../storage/adapter.ts';
 import { emptyFile } from './accept.ts';
-import { type Answer, readAnswer } from './download-answer.ts';
+import type { KnownPart } from './download-answer.ts';
 import { SourceError } from './errors.ts';
-import type { HttpClient, HttpResponse } from './http-client.ts';
 import { unavailable } from './http-errors.ts';
-import { ifRangeOf } from './http-headers.ts';
 import { createResumeBudget, type ResumeBudget } from './resume-budget.ts';
+import type { SourceAnswer, SourceFile } from './source.ts';
 import { StallError } from './stall-guard.ts';
 
 export interface DownloadOptions {
@@ -15,6 +14,11 @@ export interface DownloadOptions {
   readonly writer: StorageWriter;
   /** What an earlier download left, the writer being at the same byte and `hash` fed with those bytes. */
   readonly from?: { readonly bytes: number; readonly version: string; readonly hash: Hash } | undefined;
+  /**
+   * What planning saw, asked for while nothing is here yet. A source that knows by then that it has another version is
+   * taken as it is: that counts as the one replacement which a download bears.
+   */
+  readonly expectedVersion?: string | null | undefined;
   /** The largest file that is taken, in bytes. */
   readonly maxBytes: number;
   readonly signal: AbortSignal;
@@ -28,11 +32,11 @@ export interface DownloadedFile {
   readonly bytes: number;
   /** Of all bytes, in hex. */
   readonly sha256: string;
-  /** Null if the server tells none. */
+  /** Null if the source tells none. */
   readonly version: string | null;
 }
 
-/** Where a download stands. */
+/** Where a download stands; while nothing is here, `version` is the one that is asked for. */
 interface Download {
   readonly options: DownloadOptions;
   readonly budget: ResumeBudget;
@@ -42,13 +46,13 @@ interface Download {
   version: string | null;
   /** How often the file turned out to be another one. */
   changes: number;
-  /** False once the server answered a request for a part with some other part. */
+  /** False once the source answered a request for a part with some other part. */
   trustsRanges: boolean;
 }
 
 /**
  * Downloads a file into a writer, hashing it on the way, with memory that does not grow with the file. A cut connection
- * is taken up again at the byte it was cut at, as long as that brings new bytes, and only when the server proves that
+ * is taken up again at the byte it was cut at, as long as that brings new bytes, and only when the source proves that
  * it sends the rest of the same version; a file that was replaced meanwhile is begun anew once.
  * @throws {SourceError} SOURCE_CHANGED when it is replaced again; VIDEO_FILESIZE_TOO_LARGE as soon as that is known;
  *   VIDEO_FILE_BROKEN when it is empty; what the request ended with otherwise. After a retryable one the writer holds
@@ -56,27 +60,26 @@ interface Download {
  * @throws {StorageError} from the writer.
  * @throws the reason of the signal, when it aborts.
  */
-export async function downloadUrl(
-  client: HttpClient,
-  url: URL,
-  options: DownloadOptions,
-): Promise<DownloadedFile> {
+export async function download(file: SourceFile, options: DownloadOptions): Promise<DownloadedFile> {
   const { signal } = options;
-  const download = startOf(options);
+  const state = startOf(options);
   for (;;) {
-    const response = await client.get(url, { signal, headers: rangeHeaders(download) });
+    const answered = await file.request(knownOf(state), signal);
     try {
-      const answer = readAnswer(response, download);
-      if (answer.kind === 'COMPLETE') return resultOf(download);
-      if (await takeUp(answer, download)) {
-        await receive(response, download);
-        return resultOf(download);
+      if (answered.answer.kind === 'COMPLETE') return resultOf(state);
+      if (await takeUp(answered, state)) {
+        await receive(answered, state);
+        return resultOf(state);
       }
     } catch (error) {
-      if (!isCut(error) || !mayResume(download)) throw error;
-      await pause(download.budget.delayMs(), signal);
+      if (isReplacement(error)) {
+        await beginAnew(state, { isOther: true });
+      } else {
+        if (!isCut(error) || !mayResume(state)) throw error;
+        await pause(state.budget.delayMs(), signal);
+      }
     } finally {
-      response.discard();
+      answered.discard();
     }
   }
 }
@@ -91,28 +94,24 @@ function startOf(options: DownloadOptions): Download {
     hash: from?.hash ?? createHash('sha256'),
     bytes: writer.bytes,
     total: null,
-    version: from?.version ?? null,
+    version: from?.version ?? options.expectedVersion ?? null,
     changes: 0,
     trustsRanges: true,
   };
 }
 
-function rangeHeaders({ bytes, version }: Download): Record<string, string> {
-  return bytes > 0 && version !== null ? { range: `bytes=${bytes}-`, 'if-range': ifRangeOf(version) } : {};
-}
+const knownOf = ({ bytes, version, total }: Download): KnownPart => ({ bytes, version, total });
 
 /** Makes ready for the body of an answer; false if it is of no use, and the whole file is to be asked for. */
-async function takeUp(answer: Exclude<Answer, { kind: 'COMPLETE' }>, download: Download): Promise<boolean> {
+async function takeUp({ answer, host }: SourceAnswer, download: Download): Promise<boolean> {
+  if (answer.kind === 'COMPLETE') return false;
   if (answer.kind === 'USELESS') {
     if (!download.trustsRanges || download.bytes === 0)
-      throw unavailable('The server sends only parts of the file.');
+      throw unavailable(`${host} sends only parts of the file.`);
     download.trustsRanges = false;
   }
-  if (answer.kind !== 'APPEND' && download.bytes > 0) {
-    await beginAnew(download, {
-      isOther: answer.kind === 'CHANGED' || (answer.kind === 'WHOLE' && answer.isOther),
-    });
-  }
+  const isOther = answer.kind === 'CHANGED' || (answer.kind === 'WHOLE' && answer.isOther);
+  if (isOther || (answer.kind !== 'APPEND' && download.bytes > 0)) await beginAnew(download, { isOther });
   if (answer.kind === 'USELESS' || answer.kind === 'CHANGED') return false;
   const isNews =
     answer.version !== download.version || answer.total !== download.total || answer.kind === 'WHOLE';
@@ -142,12 +141,12 @@ async function assertFits(bytes: number, { writer, maxBytes }: DownloadOptions):
   throw tooLarge(bytes, maxBytes);
 }
 
-async function receive(response: HttpResponse, download: Download): Promise<void> {
+async function receive({ body, host }: SourceAnswer, download: Download): Promise<void> {
   const { writer, maxBytes, onProgress } = download.options;
   const { total } = download;
-  for await (const chunk of response.body) {
+  for await (const chunk of body) {
     const bytes = download.bytes + chunk.length;
-    if (total !== null && bytes > total) throw wrongLength('more', response);
+    if (total !== null && bytes > total) throw wrongLength('more', host);
     if (bytes > maxBytes) {
       await writer.discard();
       throw tooLarge(bytes, maxBytes);
@@ -158,12 +157,17 @@ async function receive(response: HttpResponse, download: Download): Promise<void
     download.bytes = bytes;
     onProgress?.(bytes, total);
   }
-  if (total !== null && download.bytes < total) throw wrongLength('less', response);
+  if (total !== null && download.bytes < total) throw wrongLength('less', host);
 }
 
 function resultOf({ bytes, hash, version }: Download): DownloadedFile {
   if (bytes === 0) throw emptyFile();
   return { bytes, sha256: hash.digest('hex'), version };
+}
+
+/** Whether a source saw in the middle of a body that the file is another one by now. Our own last word is final. */
+function isReplacement(error: unknown): boolean {
+  return error instanceof SourceError && error.code === 'SOURCE_CHANGED' && error.retryable;
 }
 
 /** Whether a body ended before its time. A stall is not taken up at once: it has cost its slot enough already. */
@@ -185,8 +189,8 @@ async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
   await sleep(milliseconds, undefined, { signal }).catch(() => signal.throwIfAborted());
 }
 
-const wrongLength = (what: 'more' | 'less', { url }: HttpResponse) =>
-  unavailable(`${url.hostname} sent ${what} than it announced.`, { retryable: true });
+const wrongLength = (what: 'more' | 'less', host: string) =>
+  unavailable(`${host} sent ${what} than it announced.`, { retryable: true });
 
 const tooLarge = (bytes: number, maxBytes: number) =>
   new SourceError(
