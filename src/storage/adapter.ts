@@ -6,18 +6,19 @@ import type { Readable } from 'node:stream';
  * that is none, and StorageFullError where there is no room left.
  */
 export interface Storage {
-  /**
-   * Opens a key for writing; nothing is at the key before `commit`. With `resume` the writer goes on behind what an
-   * earlier writer of the same key left (`bytes` tells how much), otherwise that is thrown away.
-   */
-  create(key: string, options?: CreateOptions): Promise<StorageWriter>;
+  /** Opens a key for writing; nothing is at the key before `commit`. What an earlier write left unfinished there goes. */
+  create(key: string): Promise<StorageWriter>;
   /** Size in bytes and time of the commit; null if nothing was committed at this key. */
   stat(key: string): Promise<StoredObject | null>;
   /** The bytes of a key, or those of a range. Throws StorageError with reason NOT_FOUND. */
   read(key: string, range?: ByteRange): Promise<Readable>;
-  /** How many bytes an unfinished write left at this key; null if there is none. */
+  /** How many bytes an unfinished write left at this key; null if there is none, or perhaps if it has no bytes. */
   statPartial(key: string): Promise<{ readonly size: number } | null>;
-  /** The bytes that an unfinished write left. Throws StorageError with reason NOT_FOUND. */
+  /**
+   * The bytes that an unfinished write left, where nothing was committed. It may end that write for good: a writer that
+   * still lives fails, and the bytes may be at the key from then on as if they were all of it. So it is only for a
+   * key whose write is known to be over, and that is deleted afterwards. Throws StorageError with reason NOT_FOUND.
+   */
   readPartial(key: string): Promise<Readable>;
   /** Removes a key and everything below it, finished or not. Nothing there is no error. */
   delete(prefix: string): Promise<void>;
@@ -34,11 +35,17 @@ export interface Storage {
   ): Promise<T>;
   /** Writes and removes a small file. Throws StorageFullError or StorageError if that is not possible. */
   checkWritable(): Promise<void>;
+  /**
+   * Removes what unfinished writes left that began, or last got something, before a time: the store knows one of both.
+   * That has to be so long ago that nobody needs them any more. What cannot be removed is left to the next sweep.
+   * @returns how many were removed
+   */
+  sweepUnfinished(olderThan: Date): Promise<number>;
 }
 
 /** One write of one key. Its calls are made one after the other; it must be ended by commit, close or discard. */
 export interface StorageWriter {
-  /** How many bytes were taken so far, those of a resumed write included. */
+  /** How many bytes were taken so far. */
   readonly bytes: number;
   /** Announces the size at the end, in bytes. Throws StorageFullError at once if that cannot fit. */
   expect(totalBytes: number): Promise<void>;
@@ -48,14 +55,10 @@ export interface StorageWriter {
   reset(): Promise<void>;
   /** Makes the bytes durable and lets them appear at the key, all at once. */
   commit(): Promise<void>;
-  /** Ends the write and keeps its bytes for a later one with `resume`. Does nothing after an end. */
+  /** Ends the write and keeps its bytes for `readPartial`. Does nothing after a commit or another end. */
   close(): Promise<void>;
-  /** Ends the write and removes its bytes. Does nothing after a commit. */
+  /** Ends the write and removes its bytes, also after a commit that failed. Does nothing after one that did not. */
   discard(): Promise<void>;
-}
-
-interface CreateOptions {
-  readonly resume?: boolean;
 }
 
 export interface StoredObject {

@@ -24,9 +24,8 @@ export interface BatchedOutput {
 }
 
 export interface BatchedOutputOptions {
+  /** Of an empty file. */
   readonly handle: FileHandle;
-  /** Of what is in the file already, in bytes. */
-  readonly size: number;
   readonly space: SpaceGuard;
 }
 
@@ -34,9 +33,9 @@ export interface BatchedOutputOptions {
  * Gathers chunks and writes them in order, one batch of about 1 MiB while the next is gathered: memory stays below
  * 2 MiB and a chunk. A failure meets the next call, and all after it until a reset.
  */
-export function createBatchedOutput({ handle, size, space }: BatchedOutputOptions): BatchedOutput {
-  let taken = size;
-  let written = size;
+export function createBatchedOutput({ handle, space }: BatchedOutputOptions): BatchedOutput {
+  let taken = 0;
+  let written = 0;
   let batch: Uint8Array[] = [];
   let batchBytes = 0;
   let unchecked = SPACE_CHECK_BYTES;

@@ -12,7 +12,6 @@ export interface FileWriterOptions {
   readonly root: string;
   /** Absolute path of the file once it is committed. */
   readonly path: string;
-  readonly resume: boolean;
   readonly space: SpaceGuard;
 }
 
@@ -27,13 +26,11 @@ export async function openFileWriter(options: FileWriterOptions): Promise<Storag
 }
 
 async function openPartial(options: FileWriterOptions, attempts = 3): Promise<OpenFile> {
-  const { path, resume } = options;
-  const flags =
-    constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | (resume ? 0 : constants.O_TRUNC);
+  const { path } = options;
+  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_TRUNC;
   const newFolders = await makeFolder(dirname(path));
   try {
-    const handle = await open(path + PARTIAL_SUFFIX, flags, 0o600);
-    return { handle, newFolders, size: (await handle.stat()).size };
+    return { handle: await open(path + PARTIAL_SUFFIX, flags, 0o600), newFolders };
   } catch (error) {
     // Somebody who removed a neighbour took the empty folder along.
     if (isMissing(error) && attempts > 1) return openPartial(options, attempts - 1);
@@ -45,14 +42,14 @@ interface OpenFile {
   readonly handle: FileHandle;
   /** Folders whose entries have to be made durable with the file. */
   readonly newFolders: readonly string[];
-  readonly size: number;
 }
 
 function createFileWriter({ root, path, space }: FileWriterOptions, file: OpenFile): StorageWriter {
   const partial = path + PARTIAL_SUFFIX;
-  const output = createBatchedOutput({ ...file, space });
+  const output = createBatchedOutput({ handle: file.handle, space });
   let expected: number | null = null;
   let isEnded = false;
+  let mayRemain = true;
   const booking = { remaining: () => Math.max((expected ?? 0) - output.bytes(), 0) };
 
   /** Ends the writer whatever comes of it, once. */
@@ -94,15 +91,23 @@ function createFileWriter({ root, path, space }: FileWriterOptions, file: OpenFi
       await end(async () => {
         await output.flush();
         await publish(path, file);
+        mayRemain = false;
       });
     },
-    close: () => end(() => output.keep()),
-    discard: () =>
+    close: () =>
       end(async () => {
-        await output.settle();
+        mayRemain = false;
+        await output.keep();
+      }),
+    async discard() {
+      if (!mayRemain) return;
+      await end(() => output.settle());
+      await guarded(async () => {
         await rm(partial, { force: true });
         await removeEmptyFolders(root, dirname(path));
-      }),
+      });
+      mayRemain = false;
+    },
   };
 }
 

@@ -5,6 +5,7 @@ import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { type ByteRange, type Storage, StorageError, type StoredObject } from './adapter.ts';
 import { guarded, isMissing, notFound } from './file-errors.ts';
+import { sweepPartials } from './file-sweep.ts';
 import { openFileWriter } from './file-writer.ts';
 import { makeFolder, removeEmptyFolders } from './folders.ts';
 import { isSegment, PARTIAL_SUFFIX, pathOfKey } from './secure-path.ts';
@@ -29,8 +30,7 @@ export function createFileStorage(options: FileStorageOptions): Storage {
   const partialOf = (key: string) => pathOfKey(root, key) + PARTIAL_SUFFIX;
 
   return {
-    create: async (key, { resume = false } = {}) =>
-      openFileWriter({ root, path: pathOfKey(root, key), resume, space }),
+    create: async (key) => openFileWriter({ root, path: pathOfKey(root, key), space }),
     stat: async (key) => statFile(pathOfKey(root, key)),
     read: async (key, range) => readFile(pathOfKey(root, key), range),
     statPartial: async (key) => statFile(partialOf(key)),
@@ -57,6 +57,7 @@ export function createFileStorage(options: FileStorageOptions): Storage {
         await space.assertRoom(0);
       });
     },
+    sweepUnfinished: (olderThan) => guarded(() => sweepPartials(root, olderThan)),
   };
 }
 

@@ -14,14 +14,24 @@ export function isSegment(text: string): boolean {
 }
 
 /**
+ * Holds a key to what every storage accepts.
+ * @throws {StorageError} with reason INVALID_KEY
+ */
+export function assertKey(key: string): void {
+  if (!isKey(key)) throw new StorageError('INVALID_KEY', 'This is no key of the storage.');
+}
+
+/** Whether this text is a key: segments parted by `/`. */
+export function isKey(text: string): boolean {
+  return text.length <= MAX_KEY_LENGTH && text.split('/').every(isSegment);
+}
+
+/**
  * The path of a key below a folder. What is not a plain relative path of plain names is refused, not repaired.
  * @param root absolute path of the folder
  * @throws {StorageError} with reason INVALID_KEY
  */
 export function pathOfKey(root: string, key: string): string {
-  const segments = key.split('/');
-  if (key.length > MAX_KEY_LENGTH || !segments.every(isSegment)) {
-    throw new StorageError('INVALID_KEY', 'This is no key of the storage.');
-  }
-  return join(root, ...segments);
+  assertKey(key);
+  return join(root, ...key.split('/'));
 }

@@ -1,6 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
@@ -68,6 +68,35 @@ test('a reserve that is not there is a full storage', async () => {
   await expect(writer.expect(10)).rejects.toMatchObject({ name: 'StorageFullError', reason: 'FULL' });
   await writer.write(randomBytes(1_200_000));
   await expect(writer.commit()).rejects.toBeInstanceOf(StorageFullError);
+  expect(await readdir(join(root, 'a'))).toEqual(['original.part']);
+  await writer.discard();
+  await writer.discard();
+  expect(await readdir(root)).toEqual([]);
+});
+
+test('a sweep takes old partial files and the folders that are empty then', async () => {
+  const storage = createFileStorage({ root });
+  for (const key of ['a/1/original', 'a/2/original', 'b/original']) {
+    await (await storage.create(key)).close();
+  }
+  await (await storage.create('c/original')).commit();
+  const old = new Date(Date.now() - 2 * 86_400_000);
+  for (const name of ['a/1/original.part', 'b/original.part', 'c/original']) {
+    await utimes(join(root, name), old, old);
+  }
+  expect(await storage.sweepUnfinished(new Date(Date.now() - 86_400_000))).toBe(2);
+  expect((await readdir(root, { recursive: true })).sort()).toEqual([
+    'a',
+    'a/2',
+    'a/2/original.part',
+    'c',
+    'c/original',
+  ]);
+});
+
+test('a sweep of a folder that is not there finds nothing', async () => {
+  const storage = createFileStorage({ root: join(root, 'absent') });
+  expect(await storage.sweepUnfinished(new Date())).toBe(0);
 });
 
 test('the folder being a file is a storage that does not work', async () => {
