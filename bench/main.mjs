@@ -1,12 +1,23 @@
 /** The benchmarks by name: `npm run bench -- NAME`. Each prints one table, with its peers in the same run. */
 const BENCHMARKS = {
   start: { about: 'startImport: from the request to the durable answer', run: () => import('./start.mjs') },
+  jobs: {
+    about: 'the job loop beside other queues [--rounds N] [--jobs N] [--only TEXT]',
+    run: () => import('./jobs.mjs'),
+    takesOptions: true,
+  },
+  plan: {
+    about:
+      'planning an import from a bucket [--rounds N] [--clips N] [--objects N] [--latency MS] [--folder PATH]',
+    run: () => import('./plan.mjs'),
+    takesOptions: true,
+  },
 };
 
 const [name = '', ...rest] = process.argv.slice(2);
 const benchmark = Object.hasOwn(BENCHMARKS, name) ? BENCHMARKS[name] : undefined;
-if (benchmark === undefined || rest.length > 0) {
+if (benchmark === undefined || (rest.length > 0 && !benchmark.takesOptions)) {
   const lines = Object.entries(BENCHMARKS).map(([key, { about }]) => `  ${key.padEnd(10)} ${about}`);
-  process.stderr.write(`Usage: npm run bench -- NAME\n\n${lines.join('\n')}\n`);
+  process.stderr.write(`Usage: npm run bench -- NAME [OPTIONS]\n\n${lines.join('\n')}\n`);
   process.exitCode = 1;
-} else await (await benchmark.run()).run();
+} else await (await benchmark.run()).run(rest);

@@ -1,10 +1,13 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { subscribe } from 'node:diagnostics_channel';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import pg from 'pg';
 
 /**
  * Loaded into a server by `node --import`: counts the SQL statements of each HTTP request, whatever else the server does
- * meanwhile, and tells of them and of the process's memory (bytes) when the parent asks.
+ * meanwhile, and tells of them and of the process's memory (bytes) when the parent asks; asked to collect, after garbage
+ * was collected.
  */
 const ofRequest = new AsyncLocalStorage();
 let latest = { statements: 0 };
@@ -26,7 +29,8 @@ pg.Client.prototype.query = function (...args) {
   return Reflect.apply(query, this, args);
 };
 
-process.on('message', () => {
+process.on('message', (question) => {
+  if (question === 'collect') collectGarbage();
   process.send?.({
     statements: latest.statements,
     database,
@@ -35,3 +39,8 @@ process.on('message', () => {
   });
 });
 process.channel?.unref();
+
+function collectGarbage() {
+  setFlagsFromString('--expose-gc');
+  runInNewContext('gc')();
+}

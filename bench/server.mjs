@@ -12,10 +12,11 @@ const START_MS = 60_000;
 /**
  * Starts dist/main.js with a database and a data folder of its own, as anybody would start it.
  * @param settings environment variables beside those that every benchmark has
- * @returns query: the data of an operation; observe: what observe.mjs tells; stop
+ * @param known the data folder of a server that was killed, to go on with
+ * @returns query: the data of an operation; observe: what observe.mjs tells; stop; kill, which leaves the data folder
  */
-export async function startServer(settings = {}) {
-  const dataDir = await mkdtemp(join(tmpdir(), 'sluice-bench-'));
+export async function startServer(settings = {}, known = undefined) {
+  const dataDir = known ?? (await mkdtemp(join(tmpdir(), 'sluice-bench-')));
   // Started by root, PostgreSQL runs under another account, which has to get through.
   await chmod(dataDir, 0o711);
   const server = spawn(process.execPath, ['--import', path('./observe.mjs'), path('../dist/main.js')], {
@@ -40,11 +41,18 @@ export async function startServer(settings = {}) {
     await exited;
     await rm(dataDir, { recursive: true, force: true });
   };
+  const kill = async () => {
+    server.kill('SIGKILL');
+    await exited;
+  };
   try {
     const url = await readUrl(server);
     return {
+      pid: server.pid,
+      dataDir,
+      kill,
       query: (document, variables) => query(url, document, variables),
-      observe: () => ask(server),
+      observe: (question = 'tell') => ask(server, question),
       stop,
     };
   } catch (error) {
@@ -78,9 +86,9 @@ async function* on(stream, signal) {
   }
 }
 
-async function ask(server) {
+async function ask(server, question) {
   const answer = once(server, 'message');
-  server.send('tell');
+  server.send(question);
   const [told] = await answer;
   return told;
 }

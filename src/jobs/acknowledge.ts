@@ -32,12 +32,21 @@ export interface AcknowledgeOptions {
  * decides. Never rejects.
  */
 export async function acknowledge(outcome: Outcome, options: AcknowledgeOptions): Promise<void> {
-  const { handler, job, log } = options;
-  if (!(await isStored(outcome, options))) return;
+  if (await isStored(outcome, options)) await callAfterCommit(options);
+}
+
+/** Calls the handler's `afterCommit`, if it has one. Never rejects. */
+export async function callAfterCommit({
+  handler,
+  job,
+  log,
+}: Pick<AcknowledgeOptions, 'handler' | 'job' | 'log'>): Promise<void> {
   try {
     await handler.afterCommit?.(job);
   } catch (error) {
-    log.error({ err: error }, 'what follows a job failed');
+    // What is left to do is found by looking for it.
+    const level = isConnectionError(error) ? 'warn' : 'error';
+    log[level]({ err: error }, 'what follows a job failed');
   }
 }
 
@@ -63,7 +72,8 @@ async function isStored(outcome: Outcome, options: AcknowledgeOptions): Promise<
   }
 }
 
-function leaseLost({ job, log }: AcknowledgeOptions): false {
+/** Tells that a claim is over; gives false: nothing is stored for it. */
+export function leaseLost({ job, log }: Pick<AcknowledgeOptions, 'job' | 'log'>): false {
   log.warn({ claim: job.claim }, 'LEASE_LOST: this run of a job is over, nothing was written for it');
   return false;
 }

@@ -1,25 +1,20 @@
 import type { Pool } from 'pg';
 import type { Logger } from 'pino';
-import type { Database } from '../db/client.ts';
 import { jitter } from './backoff.ts';
 import { createGate } from './gate.ts';
-import type { ClaimedJob } from './job.ts';
 import { pause } from './pause.ts';
 import type { Runner } from './runner.ts';
-import { claimJobs } from './sql/claim.ts';
+import { claimJobs, lastTurn } from './sql/claim.ts';
 import { claimSuspect } from './sql/claim-suspect.ts';
-import { releaseClaimed } from './sql/release.ts';
 
 const FIRST_PAUSE_MS = 250;
 const MAX_PAUSE_MS = 5000;
 
 interface ClaimerOptions {
-  readonly db: Database;
   readonly pool: Pool;
   readonly runner: Runner;
   readonly owner: string;
-  /** How many jobs of each kind may run at once; kinds that are not in it are not claimed. */
-  readonly concurrency: ReadonlyMap<string, number>;
+  readonly kinds: readonly string[];
   readonly leaseSeconds: number;
   readonly pollSeconds: number;
   readonly log: Logger;
@@ -32,7 +27,7 @@ export interface Claimer {
   start(): void;
   /** There may be jobs of the kind, or of any kind. */
   wake(kind?: string): void;
-  /** A place is free. */
+  /** There is room for more jobs. */
   free(): void;
   /** Claims no more; jobs of a claim on its way are given back when they come. */
   stop(): Promise<void>;
@@ -40,34 +35,33 @@ export interface Claimer {
 
 /**
  * The claim loop. A kind is asked for while it is pending: after a wake-up, after each poll interval, and for as long
- * as a claim gives all that was asked for. It never asks for more jobs than it has places for.
+ * as claims give something. It never asks for more jobs than the runner has room for.
  */
 export function createClaimer(options: ClaimerOptions): Claimer {
-  const { db, pool, runner, owner, concurrency, leaseSeconds, pollSeconds, log, onTrouble } = options;
-  const kinds = [...concurrency.keys()].filter((kind) => freeOf(kind) > 0);
+  const { pool, runner, owner, kinds, leaseSeconds, pollSeconds, log, onTrouble } = options;
   const pending = new Set<string>(kinds);
+  // Those woken since their last claim: what is new may be of a team that has nothing yet.
+  const woken = new Set<string>();
+  const turns = new Map<string, string>();
   const gate = createGate();
   const stopped = new AbortController();
   const timeoutMs = (leaseSeconds * 1000) / 2;
   let suspectsPending = true;
   let running: Promise<void> = Promise.resolve();
 
-  function freeOf(kind: string): number {
-    return runner.isReserved() ? 0 : (concurrency.get(kind) ?? 0) - runner.runningOf(kind);
-  }
-
-  const take = async (job: ClaimedJob, alone: boolean): Promise<void> => {
-    if (!stopped.signal.aborted) return runner.launch(job, { alone });
-    await releaseClaimed(db, job);
-  };
+  const roomFor = (kind: string): number => runner.room(kind, { urgent: woken.has(kind) });
 
   const claimKind = async (kind: string): Promise<void> => {
-    const limit = freeOf(kind);
+    const limit = roomFor(kind);
     if (limit <= 0) return;
     pending.delete(kind);
-    const jobs = await claimJobs(pool, { kind, limit, owner, leaseSeconds, timeoutMs });
-    if (jobs.length === limit) pending.add(kind);
-    await Promise.all(jobs.map((job) => take(job, false)));
+    woken.delete(kind);
+    const after = turns.get(kind);
+    const jobs = await claimJobs(pool, { kind, limit, owner, leaseSeconds, timeoutMs, after });
+    if (jobs.length === 0) return;
+    pending.add(kind);
+    turns.set(kind, lastTurn(jobs));
+    await runner.take(jobs);
   };
 
   const claimRound = async (): Promise<void> => {
@@ -77,7 +71,7 @@ export function createClaimer(options: ClaimerOptions): Claimer {
     if (!suspectsPending || runner.isReserved() || stopped.signal.aborted) return;
     suspectsPending = false;
     const suspect = await claimSuspect(pool, { kinds, owner, leaseSeconds, timeoutMs });
-    if (suspect !== undefined) await take(suspect, true);
+    if (suspect !== undefined) await runner.takeAlone(suspect);
   };
 
   const pendAll = (): void => {
@@ -103,7 +97,7 @@ export function createClaimer(options: ClaimerOptions): Claimer {
         pauseMs = Math.min(pauseMs * 2, MAX_PAUSE_MS);
         pendAll();
       }
-      const canClaim = [...pending].some((kind) => freeOf(kind) > 0);
+      const canClaim = [...pending].some((kind) => roomFor(kind) > 0);
       if (!canClaim) await gate.wait(Math.max(pollAt - performance.now(), 0), stopped.signal);
     }
   };
@@ -114,7 +108,10 @@ export function createClaimer(options: ClaimerOptions): Claimer {
     },
     wake: (kind) => {
       if (kind === undefined) pendAll();
-      else if (kinds.includes(kind)) pending.add(kind);
+      else if (kinds.includes(kind)) {
+        pending.add(kind);
+        woken.add(kind);
+      }
       gate.open();
     },
     free: () => gate.open(),

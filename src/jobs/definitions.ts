@@ -20,9 +20,51 @@ export const settleContent = defineJob({
   schema: z.object({ indexId: z.uuid(), sha256: z.string() }),
 });
 
-/** Deletes the bytes below a prefix, but for what is below `keep`. Its subject is an id of its own. */
+/**
+ * Deletes the bytes below a prefix, but for what is below `keep`, and what claims after `lastClaim` have written: a task may
+ * be tried again before its old bytes are gone. Its subject is an id of its own.
+ */
 export const deleteObjects = defineJob({
   kind: 'delete-objects',
   maxFailures: PATIENT,
-  schema: z.object({ prefix: z.string(), keep: z.string().nullable() }),
+  schema: z.object({
+    prefix: z.string(),
+    keep: z.string().nullable(),
+    lastClaim: z.string().regex(/^\d+$/).nullable().default(null),
+  }),
+});
+
+/** Removes what processes that died left in the storage; plans itself anew. It has one subject. */
+export const sweepStorage = defineJob({
+  kind: 'sweep-storage',
+  maxFailures: PATIENT,
+  schema: z.object({}),
+});
+
+/** Removes records that are kept for a while only; plans itself anew. It has one subject. */
+export const removeExpired = defineJob({
+  kind: 'remove-expired',
+  maxFailures: PATIENT,
+  schema: z.object({}),
+});
+
+/** Removes what is left of an import whose row is gone. Its subject is that import. */
+export const deleteImport = defineJob({
+  kind: 'delete-import',
+  maxFailures: PATIENT,
+  schema: z.object({}),
+});
+
+/** Ends the unfinished tasks of an import that was canceled. Its subject is the import. */
+export const cancelImport = defineJob({
+  kind: 'cancel-import',
+  maxFailures: PATIENT,
+  schema: z.object({}),
+});
+
+/** Queues the tasks of an import again that had failed or were canceled by then. Its subject is the import. */
+export const retryImport = defineJob({
+  kind: 'retry-import',
+  maxFailures: PATIENT,
+  schema: z.object({ endedBefore: z.iso.datetime() }),
 });

@@ -1,34 +1,31 @@
 import type { Logger } from 'pino';
-import { type AcknowledgeOptions, acknowledge } from './acknowledge.ts';
 import { PermanentError } from './errors.ts';
 import type { JobHandler } from './handler.ts';
 import type { ClaimedJob, Job } from './job.ts';
 import { normalizeError, type Outcome } from './outcome.ts';
+import type { Run } from './run.ts';
 
-export interface ExecuteOptions extends AcknowledgeOptions {
-  /** Aborted with a LeaseLostError or a WorkerStoppedError. */
-  readonly signal: AbortSignal;
+interface RunJobOptions {
   readonly retryBaseSeconds: number;
   /** Waited for before the run; it may reject, as the run may. */
-  readonly ready?: (() => Promise<void>) | undefined;
+  readonly ready?: () => Promise<void>;
 }
 
-/** Runs one claimed job: parse the payload, run, make an outcome of what came of it, acknowledge. Never rejects. */
-export async function executeJob(options: ExecuteOptions): Promise<void> {
-  const outcome = await runJob(options);
-  logOutcome(outcome, options.log);
-  await acknowledge(outcome, options);
-}
+const FINISHED: Outcome = { type: 'FINISHED' };
 
-async function runJob(options: ExecuteOptions): Promise<Outcome> {
-  const { handler, job, signal, log, retryBaseSeconds, ready } = options;
+/** Runs one claimed job: parse the payload, run, make an outcome of what came of it. Never rejects. */
+export async function runJob(
+  { handler, job, lease, given }: Run,
+  { retryBaseSeconds, ready }: RunJobOptions,
+): Promise<Outcome> {
   try {
-    await ready?.();
-    await handler.run(parsePayload(handler, job), { signal, log });
-    return { type: 'FINISHED' };
+    if (ready !== undefined) await ready();
+    if (lease.reason !== undefined) throw lease.reason;
+    await handler.run(parsePayload(handler, job), given);
+    return FINISHED;
   } catch (error) {
     const { maxFailures } = handler.definition;
-    return normalizeError(error, { job, maxFailures, retryBaseSeconds, signal });
+    return normalizeError(error, { job, maxFailures, retryBaseSeconds, signal: lease.signal });
   }
 }
 
@@ -40,7 +37,8 @@ function parsePayload<P>({ definition }: JobHandler<P>, job: ClaimedJob): Job<P>
   return Object.assign(job, { payload: parsed.data });
 }
 
-function logOutcome(outcome: Outcome, log: Logger): void {
+/** Writes to the log what became of a run. */
+export function logOutcome(outcome: Outcome, log: Logger): void {
   if (outcome.type === 'RETRY' || outcome.type === 'FAILED') {
     const { error, kind, errorId, failures, crashes, final } = outcome.failure;
     const fields = { err: error, failure: kind, errorId, failures, crashes, final };

@@ -12,6 +12,8 @@ const MIN_PAUSE_MS = 20;
 export interface HeldLease {
   /** Aborted with a LeaseLostError when the claim turns out to be over, or by `abort`. */
   readonly signal: AbortSignal;
+  /** Why the signal is aborted; undefined while it is not. */
+  readonly reason: Error | undefined;
   abort(reason: Error): void;
   /** Keeps the lease no longer; it runs out unless the job is finished or released. */
   end(): void;
@@ -37,18 +39,13 @@ interface LeasesOptions {
   readonly onTrouble: () => void;
 }
 
-interface Held {
-  readonly job: ClaimToken;
-  readonly controller: AbortController;
-}
-
 /**
  * Keeps the leases of all jobs that this process runs, by one statement every third of a lease. When the database does
  * not answer, the jobs go on: a lease that has run out may still be finished while nobody took the job back.
  */
 export function createLeases(options: LeasesOptions): Leases {
   const { pool, owner, leaseSeconds, log, onTrouble } = options;
-  const held = new Map<string, Held>();
+  const held = new Map<string, Lease>();
   const stopped = new AbortController();
   const beatMs = (leaseSeconds * 1000) / BEATS_PER_LEASE;
   let running: Promise<void> = Promise.resolve();
@@ -58,8 +55,8 @@ export function createLeases(options: LeasesOptions): Leases {
     if (asked.length === 0) return;
     const jobs = asked.map(({ job }) => job);
     const owned = await extendLeases(pool, { owner, held: jobs, leaseSeconds, timeoutMs: beatMs });
-    for (const { job, controller } of asked) {
-      if (!owned.has(job.claim)) controller.abort(new LeaseLostError(job));
+    for (const lease of asked) {
+      if (!owned.has(lease.job.claim)) lease.abort(new LeaseLostError(lease.job));
     }
   };
 
@@ -80,23 +77,44 @@ export function createLeases(options: LeasesOptions): Leases {
   };
 
   return {
-    hold(job) {
-      const controller = new AbortController();
-      held.set(job.claim, { job, controller });
-      return {
-        signal: controller.signal,
-        abort: (reason) => controller.abort(reason),
-        end: () => void held.delete(job.claim),
-      };
-    },
+    hold: (job) => new Lease(job, held),
     holds: ({ claim }) => held.has(claim),
     start: () => {
       running = keepBeating();
     },
     stop: () => {
       stopped.abort();
-      for (const { controller } of held.values()) controller.abort(new WorkerStoppedError());
+      for (const lease of held.values()) lease.abort(new WorkerStoppedError());
       return running;
     },
   };
+}
+
+/** A class, for there are tens of thousands of them a second; most are over before anybody asks for the signal. */
+class Lease implements HeldLease {
+  readonly job: ClaimToken;
+  reason: Error | undefined;
+  readonly #held: Map<string, Lease>;
+  #controller: AbortController | undefined;
+
+  constructor(job: ClaimToken, held: Map<string, Lease>) {
+    this.job = job;
+    this.#held = held;
+    held.set(job.claim, this);
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.reason !== undefined) this.#controller.abort(this.reason);
+    return this.#controller.signal;
+  }
+
+  abort(reason: Error): void {
+    this.reason ??= reason;
+    this.#controller?.abort(this.reason);
+  }
+
+  end(): void {
+    this.#held.delete(this.job.claim);
+  }
 }

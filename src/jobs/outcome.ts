@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { isConnectionError } from '../db/connection-errors.ts';
 import { backoffSeconds, jitter } from './backoff.ts';
 import {
   CrashError,
@@ -63,9 +64,7 @@ function transient(error: unknown, options: NormalizeOptions): Outcome {
   const final = failures >= maxFailures;
   const counts = { error, failures, crashes: job.crashes, final };
   const expected = error instanceof TransientError;
-  const failure: Failure = expected
-    ? { ...counts, kind: 'TRANSIENT', ...(error.code === undefined ? {} : { code: error.code }) }
-    : { ...counts, kind: 'UNEXPECTED', code: 'INTERNAL', errorId: randomUUID() };
+  const failure = { ...counts, ...natureOf(error) };
   if (final) return { type: 'FAILED', failure };
   const delaySeconds = backoffSeconds({
     baseSeconds: retryBaseSeconds,
@@ -73,4 +72,12 @@ function transient(error: unknown, options: NormalizeOptions): Outcome {
     retryAfterSeconds: expected ? error.retryAfterSeconds : undefined,
   });
   return { type: 'RETRY', failure, delaySeconds };
+}
+
+/** A database that is away is no fault of the program; it costs a failure, for the job may be what brings it down. */
+function natureOf(error: unknown): Pick<Failure, 'kind' | 'code' | 'errorId'> {
+  if (error instanceof TransientError)
+    return { kind: 'TRANSIENT', ...(error.code === undefined ? {} : { code: error.code }) };
+  if (isConnectionError(error)) return { kind: 'TRANSIENT' };
+  return { kind: 'UNEXPECTED', code: 'INTERNAL', errorId: randomUUID() };
 }

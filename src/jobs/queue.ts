@@ -7,6 +7,7 @@ import { lockClaimed } from './sql/assert-claim.ts';
 import { insertClaimedJob, insertJobs, type NewRow } from './sql/enqueue.ts';
 import { deleteClaimed } from './sql/finish.ts';
 import { releaseClaimed } from './sql/release.ts';
+import { deleteJobsOf } from './sql/remove.ts';
 
 export { createJobSignal, type JobSignal } from './signal.ts';
 
@@ -90,6 +91,22 @@ export async function finishJob(tx: Transaction, job: ClaimedJob): Promise<void>
  */
 export async function releaseJob(db: Database | Transaction, job: ClaimToken): Promise<void> {
   if (!(await releaseClaimed(db, job))) throw new LeaseLostError(job);
+}
+
+/**
+ * Removes the jobs of these kinds and subjects, whoever holds them: their claims are over with the commit. Comes after the
+ * locks on import and tasks.
+ */
+export async function removeJobs(
+  tx: Transaction,
+  definitions: readonly Pick<JobDefinition<unknown>, 'kind'>[],
+  subjectIds: readonly string[],
+): Promise<void> {
+  await deleteJobsOf(
+    tx,
+    definitions.map(({ kind }) => kind),
+    subjectIds,
+  );
 }
 
 /**

@@ -57,9 +57,22 @@ export function createWorker(options: WorkerOptions): Worker {
   // One after the other they need each other, so the callbacks name what is made below.
   const onTrouble = () => sweeper.holdOff();
   const leases = createLeases({ pool, owner, leaseSeconds, log, onTrouble });
-  const runner = createRunner({ db, handlers, leases, retryBaseSeconds, log, onFree: () => claimer.free() });
   const concurrency = new Map([...handlers.keys()].map((kind) => [kind, options.concurrency[kind] ?? 1]));
-  const claims = { db, pool, runner, owner, concurrency, leaseSeconds, pollSeconds, log, onTrouble };
+  const runner = createRunner({
+    db,
+    pool,
+    owner,
+    handlers,
+    concurrency,
+    leases,
+    leaseSeconds,
+    retryBaseSeconds,
+    log,
+    onFree: () => claimer.free(),
+    onGivenBack: (kind) => signal.wake(kind),
+  });
+  const kinds = [...concurrency].flatMap(([kind, places]) => (places > 0 ? [kind] : []));
+  const claims = { pool, runner, owner, kinds, leaseSeconds, pollSeconds, log, onTrouble };
   const claimer: Claimer = createClaimer(claims);
   const sweeper: Sweeper = createSweeper({
     db,

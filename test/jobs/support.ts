@@ -132,3 +132,9 @@ export function aborted(signal: AbortSignal): Promise<never> {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });
   });
 }
+
+/** `length` jobs of the kind `count` that all are of one team. */
+export async function enqueueOf(db: Database, teamId: string, length: number): Promise<void> {
+  const jobs = Array.from({ length }, (_, n) => ({ subjectId: randomUUID(), teamId, payload: { n } }));
+  await enqueueMany(db, count, jobs);
+}

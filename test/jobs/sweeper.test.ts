@@ -5,9 +5,10 @@ import { type SweepOptions, sweep } from '../../src/jobs/maintenance/sweeper.ts'
 import { lockClaimed } from '../../src/jobs/sql/assert-claim.ts';
 import { claimJobs } from '../../src/jobs/sql/claim.ts';
 import { extendLeases } from '../../src/jobs/sql/heartbeat.ts';
-import { count, deferred, enqueueCounts, log, openQueue, type Queue } from './support.ts';
+import { count, deferred, enqueueOf, log, openQueue, type Queue } from './support.ts';
 
 const OWNER = '11111111-1111-4111-8111-111111111111';
+const TEAM = '22222222-2222-4222-8222-222222222222';
 
 let queue: Queue;
 beforeAll(async () => {
@@ -20,7 +21,7 @@ beforeEach(async () => {
 });
 
 async function claimExpired(length: number) {
-  await enqueueCounts(queue.db, length);
+  await enqueueOf(queue.db, TEAM, length);
   const options = { kind: 'count', limit: length, owner: OWNER, leaseSeconds: 60, timeoutMs: 5000 };
   const jobs = await claimJobs(queue.pool, options);
   await queue.pool.query("update jobs set lease_until = now() - interval '1 second'");

@@ -147,6 +147,7 @@ async function callAfterCommit(
   try {
     await handler.afterCommit?.(job);
   } catch (error) {
-    log.error({ err: error, job: job.id }, 'what follows a job failed');
+    const level = isConnectionError(error) ? 'warn' : 'error';
+    log[level]({ err: error, job: job.id }, 'what follows a job failed');
   }
 }
