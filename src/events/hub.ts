@@ -12,11 +12,15 @@ export interface Hub {
    * @returns ends the calls
    */
   onImport(importId: string, callback: () => void): () => void;
+  /** The same for the tasks of a team that are of no import. */
+  onLooseTasks(teamId: string, callback: () => void): () => void;
   stop(): void;
 }
 
 /** Notifications get lost when a process dies between its commit and its announcement: whoever watches looks again after this long. */
 const FLOOR_MS = 2_000;
+
+const looseTasks = (teamId: string) => `team ${teamId}`;
 
 /** Shares one LISTEN connection among all who watch: topics with callbacks, nothing buffered, nothing kept. */
 export function createHub(listener: Listener): Hub {
@@ -25,8 +29,16 @@ export function createHub(listener: Listener): Hub {
     for (const callbacks of topics.values()) for (const callback of callbacks) callback();
   };
   const wake = (change: Change | null) => {
-    if (change?.importId == null) return;
-    for (const callback of topics.get(change.importId) ?? []) callback();
+    if (change === null) return;
+    for (const callback of topics.get(change.importId ?? looseTasks(change.teamId)) ?? []) callback();
+  };
+  const subscribe = (topic: string, callback: () => void) => {
+    const callbacks = topics.get(topic) ?? new Set();
+    topics.set(topic, callbacks.add(callback));
+    return () => {
+      callbacks.delete(callback);
+      if (callbacks.size === 0) topics.delete(topic);
+    };
   };
   const ends = [
     listener.listen(CHANGES_CHANNEL, (payload) => wake(decodeChange(payload))),
@@ -35,14 +47,8 @@ export function createHub(listener: Listener): Hub {
   const floor = setInterval(wakeAll, FLOOR_MS);
   floor.unref();
   return {
-    onImport(importId, callback) {
-      const callbacks = topics.get(importId) ?? new Set();
-      topics.set(importId, callbacks.add(callback));
-      return () => {
-        callbacks.delete(callback);
-        if (callbacks.size === 0) topics.delete(importId);
-      };
-    },
+    onImport: subscribe,
+    onLooseTasks: (teamId, callback) => subscribe(looseTasks(teamId), callback),
     stop() {
       clearInterval(floor);
       for (const end of ends) end();

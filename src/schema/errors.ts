@@ -17,7 +17,8 @@ export function notFound(what: string): GraphQLError {
   return new GraphQLError(`There is no such ${what}.`, { extensions: { code: 'NOT_FOUND' } });
 }
 
-const ErrorInterface = builder.interfaceRef<Error>('Error').implement({
+/** What every error of a result union is. */
+export const ErrorInterface = builder.interfaceRef<Error>('Error').implement({
   fields: (t) => ({ message: t.exposeString('message') }),
 });
 

@@ -9,6 +9,7 @@ export const FailedFile = builder.drizzleNode('failedFiles', {
   id: { column: (file) => file.id },
   fields: (t) => ({
     fileName: t.exposeString('fileName'),
+    sourceKey: t.exposeString('sourceKey', { nullable: true }),
     name: t.exposeString('name'),
     externalId: t.exposeString('externalId', { nullable: true }),
     error: t.field({

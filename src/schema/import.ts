@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm';
 import { countRows } from '../services/count-rows.ts';
+import { IMPORT_ERROR_CODES, type ImportErrorCode as ImportErrorCodeValue } from '../services/errors.ts';
 import {
   importWhere,
   ownedBy,
@@ -16,11 +17,11 @@ import { known } from './known.ts';
 import { countOf, countsRows, orderedPage } from './paging.ts';
 import { TaskConnection, TaskEdge, TaskFilter } from './task.ts';
 
-const STATES = ['PLANNING', 'STARTED', 'SUCCEEDED', 'FAILED'] as const;
+const STATES = ['PLANNING', 'STARTED', 'SUCCEEDED', 'FAILED', 'CANCELED'] as const;
 
-const ImportState = builder.enumType('ImportState', {
+export const ImportState = builder.enumType('ImportState', {
   description:
-    'PLANNING: the source is being checked. STARTED: planning is over, tasks are on their way. SUCCEEDED: all have ended, and at least one is READY or SKIPPED (see hasFailures). FAILED: nothing that was found came in; `error` says so.',
+    'PLANNING: the source is being listed and checked. STARTED: planning is over, tasks are on their way. SUCCEEDED: all have ended, and at least one is READY or SKIPPED, or nothing was found (see hasFailures). FAILED: the source could not be read, or nothing that was found came in; `error` says which. CANCELED: by cancelImport.',
   values: STATES,
 });
 
@@ -39,6 +40,7 @@ const ImportCounts = builder.objectRef<ImportFigures>('ImportCounts').implement(
     ready: t.exposeInt('ready'),
     skipped: t.exposeInt('skipped'),
     failed: t.exposeInt('failed'),
+    canceled: t.exposeInt('canceled'),
   }),
 });
 
@@ -54,9 +56,9 @@ const ImportProgress = builder.objectRef<ImportFigures>('ImportProgress').implem
   }),
 });
 
-const ImportErrorCode = builder.enumType('ImportErrorCode', { values: ['NOTHING_CAME_IN'] as const });
+export const ImportErrorCode = builder.enumType('ImportErrorCode', { values: IMPORT_ERROR_CODES });
 const ImportError = builder
-  .objectRef<{ readonly code: 'NOTHING_CAME_IN'; readonly message: string }>('ImportError')
+  .objectRef<{ readonly code: ImportErrorCodeValue; readonly message: string }>('ImportError')
   .implement({
     fields: (t) => ({
       code: t.expose('code', { type: ImportErrorCode }),
@@ -91,8 +93,15 @@ export const Import = builder.drizzleNode('imports', {
     }),
     runs: t.exposeInt('runs', { description: '1, and one more each time that a retry has opened it again.' }),
     index: t.relation('index', { nullable: true, description: 'Null once it is deleted.' }),
+    integration: t.relation('integration', {
+      nullable: true,
+      description: 'Null for an import from URLs, and once it is deleted.',
+    }),
     systemName: t.exposeString('systemName', { nullable: true }),
     incremental: t.exposeBoolean('incremental'),
+    retryFailed: t.exposeBoolean('retryFailed'),
+    fullIngestion: t.exposeBoolean('fullIngestion'),
+    enableVideoStream: t.exposeBoolean('enableVideoStream'),
     metadata: t.expose('metadata', { type: 'Metadata', nullable: true }),
     counts: t.field({
       type: ImportCounts,
@@ -124,12 +133,12 @@ export const Import = builder.drizzleNode('imports', {
     error: t.field({
       type: ImportError,
       nullable: true,
-      description: 'Why the import as a whole failed.',
+      description: 'Why the import as a whole failed, or why its listing ended early, and how far it came.',
       select: { columns: { errorCode: true, errorMessage: true } },
       resolve: ({ errorCode, errorMessage }) =>
         errorCode === null
           ? null
-          : { code: known(['NOTHING_CAME_IN'], errorCode), message: errorMessage ?? '' },
+          : { code: known(IMPORT_ERROR_CODES, errorCode), message: errorMessage ?? '' },
     }),
     tasks: t.relatedConnection(
       'tasks',
@@ -184,6 +193,7 @@ const ImportFilter = builder.inputType('ImportFilter', {
   fields: (t) => ({
     state: t.field({ type: [ImportState] }),
     hasFailures: t.boolean(),
+    integrationId: t.id(),
     indexId: t.id(),
     systemName: t.string(),
     teamId: t.id(),

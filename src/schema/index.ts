@@ -1,6 +1,12 @@
+import './cancel-retry.ts';
+import './create-task.ts';
+import './delete-import.ts';
 import './errors.ts';
 import './failed-file.ts';
+import './import-plan.ts';
 import './import.ts';
+import './integration-mutations.ts';
+import './integration.ts';
 import './library-index.ts';
 import './live.ts';
 import './node.ts';

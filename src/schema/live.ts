@@ -89,11 +89,10 @@ builder.subscriptionFields((t) => ({
     args: { id: t.arg.id({ required: true }) },
     subscribe: async (_root, { id }, context) => {
       const where = ownedBy(context.viewer, 'Task', id);
-      const row =
-        where && (await context.db.query.tasks.findFirst({ where, columns: { id: true, importId: true } }));
-      if (!row?.importId) throw notFound('task');
-      const { id: taskId, importId } = row;
-      return abortableIterator((signal) => taskProgress(context, { taskId, importId, signal }));
+      const columns = { id: true, teamId: true, importId: true } as const;
+      const task = where && (await context.db.query.tasks.findFirst({ where, columns }));
+      if (!task) throw notFound('task');
+      return abortableIterator((signal) => taskProgress(context, { task, signal }));
     },
     resolve: (taskId) => ({ taskId }),
   }),

@@ -5,6 +5,7 @@ import { builder } from './builder.ts';
 import type { Context } from './context.ts';
 import { FailedFile } from './failed-file.ts';
 import { Import } from './import.ts';
+import { Integration } from './integration.ts';
 import { Index } from './library-index.ts';
 import { Task } from './task.ts';
 import { Team } from './team.ts';
@@ -17,6 +18,8 @@ const FIND: Record<Exclude<IdentifiedType, 'Team'>, Find> = {
   FailedFile: async ({ db }, where) => branded(FailedFile, await db.query.failedFiles.findFirst({ where })),
   Import: async ({ db }, where) => branded(Import, await db.query.imports.findFirst({ where })),
   Index: async ({ db }, where) => branded(Index, await db.query.indexes.findFirst({ where })),
+  Integration: async ({ db }, where) =>
+    branded(Integration, await db.query.integrations.findFirst({ where })),
   Task: async ({ db }, where) => branded(Task, await db.query.tasks.findFirst({ where })),
   Video: async ({ db }, where) => branded(Video, await db.query.videos.findFirst({ where })),
 };

@@ -3,11 +3,11 @@ import { builder } from './builder.ts';
 import { known } from './known.ts';
 import { TaskError } from './task-error.ts';
 
-const STATES = ['WAITING', 'RUNNING', 'DONE', 'FAILED', 'SKIPPED'] as const;
+const STATES = ['WAITING', 'RUNNING', 'DONE', 'FAILED', 'SKIPPED', 'CANCELED'] as const;
 
 const StageName = builder.enumType('StageName', { values: ['UPLOAD', 'VALIDATION'] as const });
 const StageState = builder.enumType('StageState', {
-  description: 'SKIPPED: the task ended before it.',
+  description: 'SKIPPED: the task ended before it. CANCELED: the task was canceled in it.',
   values: STATES,
 });
 

@@ -19,18 +19,19 @@ const STATUSES = [
   'READY',
   'SKIPPED',
   'FAILED',
+  'CANCELED',
 ] as const;
-const OUTCOMES = ['CREATED', 'UPDATED', 'SKIPPED', 'FAILED'] as const;
-const SKIP_REASONS = ['SAME_CONTENT', 'SAME_RECORD', 'SUPERSEDED'] as const;
+const OUTCOMES = ['CREATED', 'UPDATED', 'SKIPPED', 'FAILED', 'CANCELED'] as const;
+const SKIP_REASONS = ['SAME_CONTENT', 'SAME_RECORD', 'FAILED_BEFORE', 'SUPERSEDED'] as const;
 const WAIT_REASONS = ['WORKER', 'RETRY', 'STORAGE', 'SAME_CONTENT'] as const;
 
-const TaskStatus = builder.enumType('TaskStatus', {
+export const TaskStatus = builder.enumType('TaskStatus', {
   description:
-    'PENDING waits for a worker; UPLOADING copies the bytes in; VALIDATING checks them; QUEUED waits to be indexed; then INDEXING, and one of three ends.',
+    'PENDING waits for a worker; UPLOADING copies the bytes in; VALIDATING checks them; QUEUED waits to be indexed; then INDEXING, and one of four ends.',
   values: STATUSES,
 });
 const TaskOutcome = builder.enumType('TaskOutcome', { values: OUTCOMES });
-const SkipReason = builder.enumType('SkipReason', {
+export const SkipReason = builder.enumType('SkipReason', {
   description: 'SUPERSEDED: a newer import has brought a newer version of the same pair.',
   values: SKIP_REASONS,
 });
@@ -41,7 +42,7 @@ const WaitReason = builder.enumType('WaitReason', {
 
 const TaskProgress = builder.objectRef<TaskProgressShape>('TaskProgress').implement({
   description:
-    "fraction: 0 to 1 over all stages, 1 exactly when READY or SKIPPED, left where it was when FAILED; never goes back within an attempt. bytesDone and bytesTotal: of UPLOAD. updatedAt: when it last moved, at first the task's createdAt.",
+    "fraction: 0 to 1 over all stages, 1 exactly when READY or SKIPPED, left where it was when FAILED or CANCELED; never goes back within an attempt. bytesDone and bytesTotal: of UPLOAD. updatedAt: when it last moved, at first the task's createdAt.",
   fields: (t) => ({
     fraction: t.exposeFloat('fraction'),
     bytesDone: t.expose('bytesDone', { type: 'BigInt' }),
@@ -87,6 +88,10 @@ export const Task = builder.drizzleNode('tasks', {
     fileName: t.exposeString('fileName'),
     externalId: t.exposeString('externalId', { nullable: true }),
     systemName: t.exposeString('systemName', { nullable: true }),
+    sourceKey: t.exposeString('sourceKey', {
+      nullable: true,
+      description: "Where it comes from: the object's key, or the path below the folder. Null for URLs.",
+    }),
     name: t.exposeString('name', { description: 'As given, else the fileName.' }),
     status: t.field({
       type: TaskStatus,
@@ -103,13 +108,14 @@ export const Task = builder.drizzleNode('tasks', {
     skipReason: t.field({
       type: SkipReason,
       nullable: true,
-      description: 'Set exactly when the status is SKIPPED. `video` is then the one that is there already.',
+      description:
+        'Set exactly when the status is SKIPPED. `video` is then the one that is there already (null for FAILED_BEFORE).',
       select: { columns: { skipReason: true } },
       resolve: ({ skipReason }) => skipReason && known(SKIP_REASONS, skipReason),
     }),
     reason: t.exposeString('reason', {
       nullable: true,
-      description: 'Why it was skipped or failed, in words.',
+      description: 'Why it was skipped, failed or canceled, in words.',
     }),
     error: t.field({
       type: TaskError,
@@ -174,10 +180,12 @@ export const TaskFilter = builder.inputType('TaskFilter', {
     importId: t.id(),
     teamId: t.id(),
     fileName: t.field({ type: StringFilter }),
+    sourceKey: t.field({ type: StringFilter }),
     systemName: t.string(),
     externalId: t.field({ type: StringFilter }),
     outcome: t.field({ type: [TaskOutcome] }),
     errorCode: t.field({ type: [TaskErrorCode] }),
+    integrationId: t.id(),
     videoId: t.id(),
     duration: t.field({ type: FloatRange }),
     width: t.field({ type: IntRange }),

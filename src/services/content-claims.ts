@@ -1,8 +1,8 @@
-import { and, asc, eq, ne, sql } from 'drizzle-orm';
+import { and, asc, eq, sql } from 'drizzle-orm';
 import type { Database, Transaction } from '../db/client.ts';
 import { uuidv7 } from '../db/ids.ts';
 import { tasks } from '../db/tables/tasks.ts';
-import { contentClaims, videos } from '../db/tables/videos.ts';
+import { contentClaims } from '../db/tables/videos.ts';
 import { settleContent } from '../jobs/definitions.ts';
 import { enqueue } from '../jobs/queue.ts';
 
@@ -47,16 +47,21 @@ export async function settleClaim(tx: Transaction, task: Content & { readonly id
 export async function releaseClaim(tx: Transaction, content: Content, videoId: string): Promise<void> {
   const [claim] = await tx.select().from(contentClaims).where(claimOn(content)).for('update');
   if (claim?.videoId !== videoId) return;
-  const [heir] = await tx
-    .select({ id: videos.id })
-    .from(videos)
-    .where(
-      and(eq(videos.indexId, content.indexId), eq(videos.sha256, content.sha256), ne(videos.id, videoId)),
-    )
-    .limit(1);
-  if (heir) await tx.update(contentClaims).set({ videoId: heir.id, taskId: null }).where(claimOn(content));
+  const heir = await findHeir(tx, content, videoId);
+  if (heir)
+    await tx.update(contentClaims).set({ videoId: heir.id, taskId: heir.makerId }).where(claimOn(content));
   else await tx.delete(contentClaims).where(claimOn(content));
   await wakeWaiting(tx, content);
+}
+
+/** Another video with the content: one that is in, or else one that a task is still making, which holds the claim then. */
+async function findHeir(tx: Transaction, { indexId, sha256 }: Content, videoId: string) {
+  const { rows } = await tx.execute<{ id: string; makerId: string | null }>(sql`
+    select v.id, t.id as "makerId" from videos v
+      left join tasks t on t.video_id = v.id and t.made_video and t.finished_at is null
+     where v.index_id = ${indexId} and v.sha256 = ${sha256} and v.id <> ${videoId}
+     order by t.id nulls first limit 1`);
+  return rows[0] ?? null;
 }
 
 /**

@@ -5,8 +5,11 @@ import type { StoredSystemMetadata } from '../db/tables/videos.ts';
 import type { Changes } from '../events/changes.ts';
 import type { ClaimToken } from '../jobs/job.ts';
 import type { JobSignal } from '../jobs/queue.ts';
+import type { SourceFile } from '../sources/source.ts';
+import type { IntegrationSources } from './integration-sources.ts';
 import type { OriginLimit } from './origin-limit.ts';
 import type { Requirements } from './requirements.ts';
+import type { SecretBox } from './secret-box.ts';
 
 /** What a look at a remote file told, before any transfer. */
 export type Probe =
@@ -24,15 +27,20 @@ export type Probe =
   /** It will not come in, and trying again would not change that. */
   | { readonly kind: 'UNFIT'; readonly error: StoredError };
 
-/** Looks at a remote file by range requests. Rejects only when its signal is aborted. */
-export type Prober = (
-  url: string,
-  options: {
-    readonly knownVersion: string | null;
-    readonly requirements: Requirements;
-    readonly signal: AbortSignal;
-  },
-) => Promise<Probe>;
+/** What planning asks of files before any transfer. */
+export interface Prober {
+  /** Looks at a file by range requests. Rejects only when its signal is aborted. */
+  look(
+    file: SourceFile,
+    options: {
+      readonly knownVersion: string | null;
+      readonly requirements: Requirements;
+      readonly signal: AbortSignal;
+    },
+  ): Promise<Probe>;
+  /** What a size alone, in bytes, tells of a file: why it is unfit, or null. */
+  judgeSize(size: number, requirements: Requirements): StoredError | null;
+}
 
 /** A job's lease, kept by this process until `end`; its signal is aborted when the claim turns out to be over. */
 export interface KeptLease {
@@ -46,6 +54,11 @@ export interface Services {
   readonly changes: Changes;
   readonly jobs: JobSignal;
   readonly prober: Prober;
+  /** The file behind a URL that was checked before. */
+  readonly urlFile: (url: string) => SourceFile;
+  readonly integrationSources: IntegrationSources;
+  /** Encrypts what is stored and must not be read from the database alone. */
+  readonly secrets: SecretBox;
   /** How many looks at once, over all imports that this process plans. */
   readonly originLimit: OriginLimit;
   readonly requirements: Requirements;

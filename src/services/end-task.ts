@@ -1,4 +1,4 @@
-import { eq } from 'drizzle-orm';
+import { asc, eq, inArray, sql } from 'drizzle-orm';
 import type { PgUpdateSetSource } from 'drizzle-orm/pg-core';
 import type { Transaction } from '../db/client.ts';
 import { uuidv7 } from '../db/ids.ts';
@@ -10,6 +10,11 @@ import { closeStages, rewindStages } from './stages.ts';
 
 export type TaskRow = typeof tasks.$inferSelect;
 
+/** What orders the versions that tasks bring of a video: their imports, by time. */
+export function versionOf(task: Pick<TaskRow, 'id' | 'importId'>): string {
+  return task.importId ?? task.id;
+}
+
 /** The statuses of a task that runs or waits. */
 const OPEN_STATUSES = ['PENDING', 'UPLOADING', 'VALIDATING', 'QUEUED', 'INDEXING'] as const;
 
@@ -20,6 +25,17 @@ const OPEN_STATUSES = ['PENDING', 'UPLOADING', 'VALIDATING', 'QUEUED', 'INDEXING
 export async function lockOpenTask(tx: Transaction, taskId: string): Promise<TaskRow | null> {
   const [row] = await tx.select().from(tasks).where(eq(tasks.id, taskId)).for('update');
   return row && inList(OPEN_STATUSES, row.status) ? row : null;
+}
+
+/** Locks tasks for the rest of the transaction, in the order of their ids. */
+export async function lockTasks(tx: Transaction, ids: readonly string[]): Promise<readonly TaskRow[]> {
+  if (ids.length === 0) return [];
+  return await tx
+    .select()
+    .from(tasks)
+    .where(inArray(tasks.id, [...ids]))
+    .orderBy(asc(tasks.id))
+    .for('update');
 }
 
 const inList = (list: readonly string[], value: string) => list.includes(value);
@@ -158,17 +174,18 @@ export function taskPrefix(task: Pick<TaskRow, 'teamId' | 'id'>): string {
 /** A worker that was presumed dead may write into its own folder until it notices: deletions wait for so long. */
 const ZOMBIE_SECONDS = 90;
 
-/** Has the bytes of a task deleted, those of all its claims but `keep`, once no zombie can write there any more. */
+/** Has the bytes of a task deleted, those of all its claims so far but `keep`, once no zombie can write there any more. */
 export async function deleteTaskObjects(
   tx: Transaction,
   task: Pick<TaskRow, 'teamId' | 'id' | 'attempts'>,
   keep: string | null,
 ): Promise<void> {
   if (task.attempts === 0 || (keep !== null && task.attempts === 1)) return;
+  const { rows } = await tx.execute<{ last: string }>(sql`select last_value::text as last from job_claims`);
   await enqueue(tx, deleteObjects, {
     subjectId: uuidv7(),
     teamId: task.teamId,
-    payload: { prefix: taskPrefix(task), keep },
+    payload: { prefix: taskPrefix(task), keep, lastClaim: rows[0]?.last ?? null },
     ...(task.attempts === 1 ? {} : { runAt: new Date(Date.now() + ZOMBIE_SECONDS * 1000) }),
   });
 }

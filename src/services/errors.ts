@@ -1,3 +1,6 @@
+import type { ImportState } from '../db/tables/imports.ts';
+import type { TaskStatus } from '../db/tables/tasks.ts';
+
 /** What was wrong with one part of the input. */
 export interface InputIssue {
   /** From the argument on, list positions as numbers: input, from, videos, 3, url. */
@@ -14,6 +17,7 @@ export const INPUT_ISSUE_CODES = [
   'TOO_FEW',
   'TOO_MANY',
   'RESERVED_KEY',
+  'FORBIDDEN_FOLDER',
 ] as const;
 export type InputIssueCode = (typeof INPUT_ISSUE_CODES)[number];
 
@@ -49,6 +53,107 @@ export class IdempotencyConflictError extends Error {
     super(
       'This idempotency key was used before with another input. Use a new key, or send the same input again.',
     );
+  }
+}
+
+/** Why an import as a whole failed, or a source could not be set up. */
+export const IMPORT_ERROR_CODES = [
+  'SOURCE_UNAVAILABLE',
+  'SOURCE_NOT_FOUND',
+  'SOURCE_NOT_AUTHORIZED',
+  'SOURCE_FORBIDDEN_ADDRESS',
+  'NOTHING_CAME_IN',
+  'INTERNAL',
+] as const;
+export type ImportErrorCode = (typeof IMPORT_ERROR_CODES)[number];
+
+/** A source could not be listed; nothing was stored. */
+export class SourceUnavailableError extends Error {
+  override readonly name = 'SourceUnavailableError';
+  readonly code: ImportErrorCode;
+
+  constructor(code: ImportErrorCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** An integration is in use by an import that has not finished. */
+export class ImportAlreadyRunningError extends Error {
+  override readonly name = 'ImportAlreadyRunningError';
+  /** The row id of that import. */
+  readonly importId: string;
+
+  constructor(importId: string) {
+    super(
+      'An import from this integration has not finished yet. Wait until it has, or cancel it, and try again.',
+    );
+    this.importId = importId;
+  }
+}
+
+/** An import has not finished, has no task that could be tried again, or is not whole any more. */
+export class ImportCannotBeRetriedError extends Error {
+  override readonly name = 'ImportCannotBeRetriedError';
+  readonly state: ImportState;
+
+  constructor(
+    state: ImportState,
+    {
+      isExpired = false,
+      isEnding = false,
+    }: { readonly isExpired?: boolean; readonly isEnding?: boolean } = {},
+  ) {
+    super(isExpired ? EXPIRED : isEnding ? ENDING : whyNotRetried(state));
+    this.state = state;
+  }
+}
+
+/** What is said of an import, and of its tasks, when part of its records is gone. */
+const EXPIRED =
+  'The import finished so long ago that its records were removed. Start another import of what is still missing.';
+
+const ENDING = 'The import is being canceled. Wait until it has finished, and try again.';
+
+function whyNotRetried(state: ImportState): string {
+  return state === 'PLANNING' || state === 'STARTED'
+    ? 'The import has not finished yet. Wait until it has, or cancel it, and try again.'
+    : 'The import has no task that failed or was canceled.';
+}
+
+/** Only what has finished can be deleted. */
+export class ImportNotFinishedError extends Error {
+  override readonly name = 'ImportNotFinishedError';
+  readonly state: ImportState;
+
+  constructor(state: ImportState) {
+    const advice =
+      state === 'CANCELED' ? 'Wait until its tasks have ended' : 'Wait until it has, or cancel it';
+    super(`The import has not finished yet. ${advice}, and try again.`);
+    this.state = state;
+  }
+}
+
+/** A task has neither failed nor been canceled, or its import is not whole any more. */
+export class TaskCannotBeRetriedError extends Error {
+  override readonly name = 'TaskCannotBeRetriedError';
+  readonly status: TaskStatus;
+
+  constructor(
+    status: TaskStatus,
+    {
+      isExpired = false,
+      isEnding = false,
+    }: { readonly isExpired?: boolean; readonly isEnding?: boolean } = {},
+  ) {
+    super(
+      isExpired
+        ? EXPIRED
+        : isEnding
+          ? 'The import of the task is being canceled. Wait until it has finished, and try again.'
+          : `Only a task that has failed or was canceled can be tried again; this one is ${status}.`,
+    );
+    this.status = status;
   }
 }
 

@@ -36,10 +36,12 @@ export interface TaskFilter {
   readonly importId?: Maybe<string>;
   readonly teamId?: Maybe<string>;
   readonly videoId?: Maybe<string>;
+  readonly integrationId?: Maybe<string>;
   readonly fileName?: Maybe<StringFilter>;
+  readonly sourceKey?: Maybe<StringFilter>;
   readonly systemName?: Maybe<string>;
   readonly externalId?: Maybe<StringFilter>;
-  readonly outcome?: Maybe<readonly ('CREATED' | 'UPDATED' | 'SKIPPED' | 'FAILED')[]>;
+  readonly outcome?: Maybe<readonly ('CREATED' | 'UPDATED' | 'SKIPPED' | 'FAILED' | 'CANCELED')[]>;
   readonly errorCode?: Maybe<readonly string[]>;
   readonly duration?: Maybe<Range<number>>;
   readonly width?: Maybe<Range<number>>;
@@ -49,8 +51,9 @@ export interface TaskFilter {
 }
 
 export interface ImportFilter {
-  readonly state?: Maybe<readonly ('PLANNING' | 'STARTED' | 'SUCCEEDED' | 'FAILED')[]>;
+  readonly state?: Maybe<readonly ('PLANNING' | 'STARTED' | 'SUCCEEDED' | 'FAILED' | 'CANCELED')[]>;
   readonly hasFailures?: Maybe<boolean>;
+  readonly integrationId?: Maybe<string>;
   readonly indexId?: Maybe<string>;
   readonly systemName?: Maybe<string>;
   readonly teamId?: Maybe<string>;
@@ -86,6 +89,18 @@ function byId<Column extends string>(column: Column, type: IdentifiedType, publi
   if (publicId == null) return [];
   const id = fromPublicId(type, publicId);
   return [id === null ? NOTHING : { [column]: id }];
+}
+
+/** Tasks keep the id of an integration that is deleted, which then names nothing. */
+function ofIntegration(publicId: Maybe<string>) {
+  const conditions = byId('integrationId', 'Integration', publicId);
+  return conditions.length === 0 ? [] : [...conditions, { integration: true as const }];
+}
+
+/** Tasks keep the id of an import that was deleted just now for a moment, which names nothing by then. */
+function ofImport(publicId: Maybe<string>) {
+  const conditions = byId('importId', 'Import', publicId);
+  return conditions.length === 0 ? [] : [...conditions, { import: true as const }];
 }
 
 /** Each value is a parameter of the statement, of which PostgreSQL takes 65,535. */
@@ -137,7 +152,8 @@ const all = <Where>(conditions: readonly object[]) => ({ AND: conditions }) as W
  * @throws {BadFilterError} when a text cannot be compared to any
  */
 export function taskWhere(viewer: Viewer, filter: TaskFilter): TaskWhere {
-  const namesAnother = filter.indexId != null || filter.importId != null || filter.videoId != null;
+  const { indexId, importId, videoId, integrationId } = filter;
+  const namesAnother = [indexId, importId, videoId, integrationId].some((id) => id != null);
   return all<TaskWhere>([ofTeam(viewer, filter.teamId, namesAnother), ...taskConditions(filter)]);
 }
 
@@ -146,9 +162,11 @@ export function taskConditions(filter: TaskFilter): readonly object[] {
   return [
     ...isIn('status', filter.status),
     ...byId('indexId', 'Index', filter.indexId),
-    ...byId('importId', 'Import', filter.importId),
+    ...ofImport(filter.importId),
     ...byId('videoId', 'Video', filter.videoId),
+    ...ofIntegration(filter.integrationId),
     ...matches('fileName', filter.fileName),
+    ...matches('sourceKey', filter.sourceKey),
     ...equals('systemName', filter.systemName),
     ...matches('externalId', filter.externalId),
     ...isIn('outcome', filter.outcome),
@@ -171,8 +189,9 @@ export function importWhere(viewer: Viewer, filter: ImportFilter): ImportWhere {
     ],
   };
   return all<ImportWhere>([
-    ofTeam(viewer, filter.teamId, filter.indexId != null),
+    ofTeam(viewer, filter.teamId, filter.indexId != null || filter.integrationId != null),
     ...isIn('state', filter.state),
+    ...byId('integrationId', 'Integration', filter.integrationId),
     ...(filter.hasFailures == null ? [] : [filter.hasFailures ? failures : { NOT: failures }]),
     ...byId('indexId', 'Index', filter.indexId),
     ...equals('systemName', filter.systemName),
@@ -200,6 +219,11 @@ export function videoWhere(viewer: Viewer, filter: VideoFilter): VideoWhere {
 /** The indexes of one team that a viewer may see. */
 export function indexWhere(viewer: Viewer, teamId: Maybe<string>): WhereOf<'indexes'> {
   return all<WhereOf<'indexes'>>([ofTeam(viewer, teamId, false)]);
+}
+
+/** The integrations of one team that a viewer may see. */
+export function integrationWhere(viewer: Viewer, teamId: Maybe<string>): WhereOf<'integrations'> {
+  return all<WhereOf<'integrations'>>([ofTeam(viewer, teamId, false)]);
 }
 
 /** The one row that a public id names, if it is one of the viewer's. */

@@ -1,22 +1,28 @@
 import { sql } from 'drizzle-orm';
 import type { Database } from '../db/client.ts';
 import { databaseNow } from '../db/tables/types.ts';
+import { transaction } from '../db/transaction.ts';
 import type { Changes } from '../events/changes.ts';
+import { retryImport } from '../jobs/definitions.ts';
 
 /**
- * Ends an import whose planning is over and whose tasks have all ended, once: sets its state and keeps its counts.
+ * Ends an import whose planning is over and whose tasks have all ended, once: sets its state and keeps its counts. Why its
+ * listing ended early stays.
  *
  * To be called after the commit of any transaction that ended a task or the planning, in a transaction of its own:
  * two tasks that end at once, each looking within its own transaction, would both see the other as open.
  */
 const finishStatement = (importId: string) => sql`
   with ready as materialized (
-    select id, team_id, found from imports
-     where id = ${importId} and state = 'STARTED'
+    select id from imports
+     where id = ${importId} and state in ('STARTED', 'CANCELED') and finished_at is null
        and not exists (select from tasks where import_id = ${importId} and finished_at is null)
+       -- Tasks are about to be opened again.
+       and not exists (select from jobs where kind = ${retryImport.kind} and subject_id = ${importId})
        for update
   ), counted as (
-    select count(*) filter (where status = 'READY')::int as ready,
+    select count(*) filter (where status in ('READY', 'SKIPPED')) > 0 as came_in,
+           count(*) filter (where status = 'READY')::int as ready,
            count(*) filter (where status = 'SKIPPED')::int as skipped,
            count(*) filter (where status = 'FAILED')::int as failed,
            count(*) filter (where status = 'CANCELED')::int as canceled,
@@ -27,10 +33,12 @@ const finishStatement = (importId: string) => sql`
     select count(*)::int as rejected from failed_files where import_id in (select id from ready)
   )
   update imports i set
-    state = case when c.ready + c.skipped > 0 or i.found = 0 then 'SUCCEEDED' else 'FAILED' end,
-    error_code = case when c.ready + c.skipped > 0 or i.found = 0 then null else 'NOTHING_CAME_IN' end,
-    error_message = case when c.ready + c.skipped > 0 or i.found = 0 then null
-      else 'None of the ' || i.found || ' videos came in: ' || r.rejected || ' were rejected and ' || c.failed || ' failed. Each says why.' end,
+    state = case when i.state = 'CANCELED' then i.state when c.came_in or i.found = 0 and i.error_code is null then 'SUCCEEDED' else 'FAILED' end,
+    error_code = case when i.error_code is not null or i.state = 'CANCELED' then i.error_code
+      when not c.came_in and i.found > 0 then 'NOTHING_CAME_IN' end,
+    error_message = case when i.error_code is not null or i.state = 'CANCELED' then i.error_message
+      when not c.came_in and i.found > 0 then 'None of the ' || i.found || ' videos came in: ' || r.rejected || ' were rejected and ' || c.failed || ' failed'
+        || case when c.canceled > 0 then ', and ' || c.canceled || ' were canceled' else '' end || '. Each says why.' end,
     has_failures = c.failed + r.rejected > 0,
     counts = jsonb_build_object('rejected', r.rejected, 'uploading', 0, 'validating', 0, 'pending', 0, 'queued', 0,
       'indexing', 0, 'ready', c.ready, 'skipped', c.skipped, 'failed', c.failed, 'canceled', c.canceled,
@@ -45,8 +53,22 @@ export async function finishImport(
   deps: { readonly db: Database; readonly changes: Changes },
   importId: string,
 ): Promise<void> {
-  const { rows } = await deps.db.execute<{ team_id: string }>(finishStatement(importId));
-  for (const row of rows) deps.changes.announce({ teamId: row.team_id, importId });
+  if (!(await mayBeOver(deps.db, importId))) return;
+  const teamIds = await transaction(deps.db, async (tx) => {
+    // A statement of its own: what is counted then has to be seen after the lock, not as it was while waiting for it.
+    await tx.execute(sql`select from imports where id = ${importId} for update`);
+    const { rows } = await tx.execute<{ team_id: string }>(finishStatement(importId));
+    return rows.map((row) => row.team_id);
+  });
+  for (const teamId of teamIds) deps.changes.announce({ teamId, importId });
+}
+
+/** Whether it looks as if nothing of the import were open: only then is it worth a lock. */
+async function mayBeOver(db: Database, importId: string): Promise<boolean> {
+  const { rows } = await db.execute(sql`
+    select from imports i where i.id = ${importId} and i.state in ('STARTED', 'CANCELED') and i.finished_at is null
+       and not exists (select from tasks t where t.import_id = i.id and t.finished_at is null)`);
+  return rows.length > 0;
 }
 
 /** Ends every import that should have ended: what a process left behind that died between its commit and its call of finishImport. */
@@ -56,7 +78,7 @@ export async function finishImports(deps: {
 }): Promise<void> {
   const { rows } = await deps.db.execute<{ id: string }>(sql`
     select i.id from imports i
-     where i.finished_at is null and i.state = 'STARTED'
+     where i.finished_at is null and i.state in ('STARTED', 'CANCELED')
        and not exists (select from tasks t where t.import_id = i.id and t.finished_at is null)`);
   for (const row of rows) await finishImport(deps, row.id);
 }

@@ -49,7 +49,7 @@ export async function* importProgress(
   const bell = createBell(signal);
   const unsubscribe = deps.hub.onImport(importId, bell.ring);
   try {
-    const { isOver, version, ...start } = await startPosition(deps, options);
+    const { isOver, version, ...start } = await whenConnected(() => startPosition(deps, options), signal);
     const sent = new Map<string, string>();
     if (start.ordinal !== null) yield* tellSnapshot(deps, options, { start, sent });
     // All was over before anything was read: the snapshot has told the end.
@@ -94,7 +94,8 @@ async function* tellSnapshot(
   const begins = ordinal === -1;
   for (let first = true; ; first = false) {
     signal.throwIfAborted();
-    const page = tasks ? await readPage(deps.db, importId, ordinal) : [];
+    const from = ordinal;
+    const page = tasks ? await whenConnected(() => readPage(deps.db, importId, from), signal) : [];
     if (page.length === 0 && !first) return;
     for (const row of page) sent.set(row.id, row.version);
     ordinal = page.at(-1)?.ordinal ?? ordinal;

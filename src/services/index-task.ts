@@ -12,12 +12,13 @@ import { releaseClaim, settleClaim } from './content-claims.ts';
 import type { Services } from './deps.ts';
 import {
   completeTask,
+  deleteTaskObjects,
   endAsFailed,
   endAsSkipped,
-  failTask,
   lockOpenTask,
   moveTask,
   type TaskRow,
+  versionOf,
 } from './end-task.ts';
 import { rememberSource, superseded } from './settle-task.ts';
 
@@ -91,17 +92,28 @@ async function complete(tx: Transaction, task: TaskRow): Promise<void> {
  * another import has updated or confirmed it since; an update stays as it is: playable, and not indexed.
  */
 export async function failIndexing(tx: Transaction, task: TaskRow, error: StoredError): Promise<void> {
+  const isFree = await withdraw(tx, task);
+  await endAsFailed(tx, task, error);
+  if (isFree) await deleteTaskObjects(tx, task, null);
+}
+
+/**
+ * Takes back what a locked task from QUEUED on has put in place: a video that it has made goes, unless another import has
+ * updated or confirmed it since; an update stays. Its claim on the content passes on.
+ * @returns whether nobody needs the task's bytes any more
+ */
+export async function withdraw(tx: Transaction, task: TaskRow): Promise<boolean> {
   const video = await lockVideoOf(tx, task);
   const isOwn =
     task.madeVideo === true &&
     video?.storageKey === task.storageKey &&
-    video.versionImportId === task.importId;
-  if (!video || !isOwn) {
-    await endAsFailed(tx, task, error);
-    if (task.sha256 !== null) await settleClaim(tx, { ...task, sha256: task.sha256 });
-    return;
+    video.versionImportId === versionOf(task);
+  if (video && isOwn) {
+    await tx.delete(videos).where(eq(videos.id, video.id));
+    await releaseClaim(tx, video, video.id);
+    return true;
   }
-  await failTask(tx, task, error);
-  await tx.delete(videos).where(eq(videos.id, video.id));
-  await releaseClaim(tx, video, video.id);
+  if (task.sha256 !== null) await settleClaim(tx, { ...task, sha256: task.sha256 });
+  // Bytes that were in place once are seen to by whoever replaced them.
+  return task.madeVideo === null;
 }

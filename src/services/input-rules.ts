@@ -63,6 +63,26 @@ export const text = (min: number, max: number) =>
       context.addIssue({ code: 'custom', message: problem.message, params: { issue: problem.code } });
   });
 
+const MAX_KEY_BYTES = 1024;
+
+/** The key of an object: 1 to 1024 bytes of UTF-8. */
+export const objectKey = z.string().superRefine((value, context) => {
+  const bytes = Buffer.byteLength(value);
+  const problem: Problem | null =
+    textProblem(value) ??
+    lengthProblem(value, 1, MAX_KEY_BYTES) ??
+    (bytes > MAX_KEY_BYTES
+      ? { code: 'TOO_LONG', message: `must have at most ${MAX_KEY_BYTES} bytes of UTF-8; it has ${bytes}` }
+      : null);
+  if (problem)
+    context.addIssue({ code: 'custom', message: problem.message, params: { issue: problem.code } });
+});
+
+/** A switch for what this version of the server does not do: only off is accepted. */
+export const notYet = z
+  .boolean()
+  .refine((value) => !value, 'is not available in this version: leave it out, or set it to false');
+
 /** A SHA-256 in hex, of either case; comes out in lower case. */
 export const sha256 = z
   .string()

@@ -1,4 +1,4 @@
-import type { Metadata, StoredVideoInput } from '../db/tables/imports.ts';
+import type { Metadata, StoredInput, StoredObjectInput } from '../db/tables/imports.ts';
 import type { StoredError } from '../db/tables/tasks.ts';
 import type { StoredSystemMetadata } from '../db/tables/videos.ts';
 import type { Probe } from './deps.ts';
@@ -20,12 +20,25 @@ export type Verdict =
       readonly sha256: string;
       readonly reason: string;
     }
-  | { readonly kind: 'REJECTED'; readonly error: StoredError };
+  | {
+      readonly kind: 'SKIPPED';
+      readonly skipReason: 'FAILED_BEFORE';
+      readonly videoId: null;
+      readonly reason: string;
+    }
+  | { readonly kind: 'REJECTED'; readonly error: StoredError }
+  /** The import was canceled before there was another one. */
+  | { readonly kind: 'CANCELED' };
 
 const accepted = (
   found: { readonly version: string | null; readonly size: number | null },
   metadata: StoredSystemMetadata | null = null,
 ): Verdict => ({ kind: 'ACCEPTED', version: found.version, size: found.size, metadata });
+
+const rejected = (code: string, message: string): Verdict => ({
+  kind: 'REJECTED',
+  error: { code, message, retryable: false },
+});
 
 /** How the import judges its entries. */
 export interface JudgeOptions {
@@ -34,13 +47,66 @@ export interface JudgeOptions {
 }
 
 /**
- * Judges an entry whose content is known without reading it: from a given SHA-256, or because its URL still holds the
+ * Judges an object by what its listing or its key alone tells.
+ * @param judgeSize what a size alone tells
+ * @returns null when it takes a look at the object to tell
+ */
+export function judgeListed(
+  input: StoredObjectInput,
+  known: Known,
+  options: {
+    readonly incremental: boolean;
+    readonly judgeSize: (size: number) => StoredError | null;
+  },
+): Verdict | null {
+  if (input.refusal !== undefined) return { kind: 'REJECTED', error: input.refusal };
+  if (input.key.endsWith('/'))
+    return rejected(
+      'UNSUPPORTED_MEDIA_TYPE',
+      'The key ends in a slash: it stands for a folder, not for a video.',
+    );
+  const { size, version } = input;
+  const isSame = (other: string | null | undefined) =>
+    version === undefined || other == null || other === version;
+  if (known.failed !== null && isSame(known.failed.version)) return failedBefore(known.failed.message);
+  if (options.incremental && known.source !== null && known.source.version === version) {
+    const same = sameContent(known, known.source.sha256);
+    if (same) return same;
+  }
+  if (size === undefined) return null;
+  if (size === 0)
+    return rejected('VIDEO_FILE_BROKEN', 'The file is empty; check that it was stored completely.');
+  const error = options.judgeSize(size);
+  return error && { kind: 'REJECTED', error };
+}
+
+const failedBefore = (message: string): Verdict => ({
+  kind: 'SKIPPED',
+  skipReason: 'FAILED_BEFORE',
+  videoId: null,
+  reason: `It failed in an earlier import: ${message} Import with retryFailed to try it again.`,
+});
+
+function sameContent(known: Known, sha256: string): Verdict | null {
+  const videoId = known.contents.get(sha256);
+  if (videoId === undefined) return null;
+  return {
+    kind: 'SKIPPED',
+    skipReason: 'SAME_CONTENT',
+    videoId,
+    sha256,
+    reason: 'The index holds a video with the same content already.',
+  };
+}
+
+/**
+ * Judges an entry whose content is known without reading it: from a given SHA-256, or because its source still holds the
  * version that came in before.
  * @param sha256 that content
  * @returns null when it takes a transfer to tell
  */
 export function judgeContent(
-  input: StoredVideoInput,
+  input: StoredInput,
   known: Known,
   options: JudgeOptions & { readonly sha256: string },
 ): Verdict | null {
@@ -62,20 +128,12 @@ export function judgeContent(
       reason: 'The same video is there already, and nothing about it has changed.',
     };
   }
-  const holder = options.incremental ? known.contents.get(options.sha256) : undefined;
-  if (holder === undefined) return null;
-  return {
-    kind: 'SKIPPED',
-    skipReason: 'SAME_CONTENT',
-    videoId: holder,
-    sha256: options.sha256,
-    reason: 'The index holds a video with the same content already.',
-  };
+  return options.incremental ? sameContent(known, options.sha256) : null;
 }
 
 /** Judges an entry by what a look at its source told. */
 export function judgeProbe(
-  input: StoredVideoInput,
+  input: StoredInput,
   known: Known,
   options: JudgeOptions & { readonly probe: Probe },
 ): Verdict {

@@ -2,8 +2,8 @@
 const PER_ORIGIN = 8;
 const ALTOGETHER = 64;
 
-/** Runs work for a URL once its origin, and the process, have room for it; rejects with the signal's reason when that is aborted first. */
-export type OriginLimit = <T>(url: string, signal: AbortSignal, work: () => Promise<T>) => Promise<T>;
+/** Runs work at an origin (`SourceFile.origin`) once that, and the process, have room for it; rejects with the signal's reason when that is aborted first. */
+export type OriginLimit = <T>(origin: string, signal: AbortSignal, work: () => Promise<T>) => Promise<T>;
 
 /** Makes a limit of 8 at once for each origin and 64 altogether; first come, first served within what fits. */
 export function createOriginLimit(): OriginLimit {
@@ -43,9 +43,8 @@ export function createOriginLimit(): OriginLimit {
       signal.addEventListener('abort', onAbort, { once: true });
     });
 
-  return async (url, signal, work) => {
+  return async (origin, signal, work) => {
     signal.throwIfAborted();
-    const { origin } = new URL(url);
     if (fits(origin)) take(origin);
     else await turn(origin, signal);
     try {

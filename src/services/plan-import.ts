@@ -1,147 +1,141 @@
 import { setMaxListeners } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'drizzle-orm';
-import type { StoredVideoInput } from '../db/tables/imports.ts';
-import { databaseNow } from '../db/tables/types.ts';
+import type { StoredInput } from '../db/tables/imports.ts';
 import { transaction } from '../db/transaction.ts';
 import { transferVideo } from '../jobs/definitions.ts';
 import type { ClaimedJob } from '../jobs/job.ts';
 import { assertClaim, finishJob } from '../jobs/queue.ts';
+import { SourceError } from '../sources/errors.ts';
 import type { Services } from './deps.ts';
+import { closePlanning } from './end-planning.ts';
+import type { Entry } from './entry.ts';
 import { finishImport } from './finish-import.ts';
-import { judgeContent, judgeProbe, type Verdict } from './judge-entry.ts';
-import { type Known, lookUpKnown } from './known-content.ts';
-import { type Decision, type PlannedImport, recordVerdicts } from './record-verdicts.ts';
-import { mostRestrictive, type Requirements } from './requirements.ts';
+import { type ImportFault, listingFault } from './import-fault.ts';
+import { type Decision, type Judging, judgeEntries } from './judge-entries.ts';
+import { storePage } from './list-entries.ts';
+import { createListing, type Listing } from './listing.ts';
+import { type PlannedImport, recordVerdicts } from './record-verdicts.ts';
+import { mostRestrictive } from './requirements.ts';
 
 /** How many entries are looked at together; bounds memory and how much a kill repeats. */
-const WINDOW = 256;
-/** Verdicts are written this often, so that transfers start and subscribers see them while planning goes on. */
-const RECORD_MS = 250;
-
-interface Entry {
-  readonly ordinal: number;
-  readonly input: StoredVideoInput;
-}
+const WINDOW = 1000;
 
 interface Plan {
   readonly services: Services;
   readonly planned: PlannedImport;
-  readonly requirements: Requirements;
+  readonly judging: Judging;
+  /** What lists the entries that are not there yet; null when all are. */
+  readonly listing: Listing | null;
   readonly job: ClaimedJob;
   readonly signal: AbortSignal;
 }
 
 /**
- * Judges the entries of an import that have no verdict yet, as the run of its plan-import job: the call of
- * startImport is the first run, within its time budget; a worker does the rest. Each batch commits its verdicts, tasks
- * and transfer jobs together, fenced by the job's claim, so that a kill between batches loses and repeats nothing.
+ * Lists the entries of an import that are not there yet and judges those that have no verdict, as the run of its
+ * plan-import job: the call of startImport is the first run, within its time budget; a worker does the rest. Each page
+ * of a listing, and each batch of verdicts with its tasks and transfer jobs, is committed with where it goes on, fenced
+ * by the job's claim, so that a kill between two of them loses and repeats nothing.
  * @param options.signal ends the run early: what is judged by then has been written
  * @returns whether planning is over; the job is finished then
  * @throws {LeaseLostError} when another process has taken the job
+ * @throws {SourceError} a retryable one, when a listing breaks off for now
  */
 export async function planImport(
   services: Services,
   job: ClaimedJob,
   options: { readonly signal: AbortSignal },
 ): Promise<boolean> {
-  const loaded = await loadPlannedImport(services, job.subjectId);
-  if (!loaded) return true;
   // Every entry of a window listens to it.
   setMaxListeners(0, options.signal);
-  const plan: Plan = { services, ...loaded, job, signal: options.signal };
+  const plan = await loadPlan(services, job, options.signal);
+  if (!plan) return true;
+  try {
+    const fault = await planAll(plan);
+    if (options.signal.aborted) return false;
+    await endPlanning(plan, fault);
+    return true;
+  } finally {
+    plan.listing?.end();
+  }
+}
+
+async function loadPlan(services: Services, job: ClaimedJob, signal: AbortSignal): Promise<Plan | null> {
+  const row = await services.db.query.imports.findFirst({
+    where: { id: job.subjectId, state: 'PLANNING' },
+    with: { index: true, integration: true },
+  });
+  if (!row?.index) return null;
+  const { id, teamId, systemName, integration, incremental, metadata } = row;
+  const opened = integration && {
+    id: integration.id,
+    source: services.integrationSources.of(integration),
+  };
+  const planned: PlannedImport = {
+    id,
+    teamId,
+    indexId: row.index.id,
+    systemName,
+    integrationId: row.integrationId,
+    incremental,
+    metadata,
+  };
+  const judging: Judging = {
+    services,
+    ...planned,
+    importId: id,
+    requirements: mostRestrictive(services.requirements, row.index.requirements),
+    integration: opened,
+    skipFailed: row.source === 'INTEGRATION' && !row.retryFailed,
+    signal,
+  };
+  const listing =
+    row.listed || !opened
+      ? null
+      : createListing(opened.source, { prefix: row.prefix, position: row.listingPosition, signal });
+  return { services, planned, judging, listing, job, signal };
+}
+
+/** Judges what is there and lists on, by turns. @returns why the listing ended early, if it did */
+async function planAll(plan: Plan): Promise<ImportFault | null> {
   let after = -1;
   for (;;) {
     const entries = await nextEntries(plan, after);
-    if (entries.length === 0) break;
-    await judgeEntries(plan, entries);
-    if (options.signal.aborted) return false;
-    after = entries.at(-1)?.ordinal ?? after;
+    if (entries.length > 0) {
+      await judgeEntries(plan.judging, entries, (batch) => record(plan, batch));
+      if (plan.signal.aborted) return null;
+      after = entries.at(-1)?.ordinal ?? after;
+      continue;
+    }
+    if (plan.listing === null || plan.listing.isOver()) return null;
+    const fault = await listOn(plan, plan.listing);
+    if (fault !== null || plan.signal.aborted) return fault;
   }
-  await endPlanning(plan);
-  return true;
-}
-
-async function loadPlannedImport(services: Services, importId: string) {
-  const row = await services.db.query.imports.findFirst({
-    where: { id: importId, state: 'PLANNING' },
-    with: { index: true },
-  });
-  if (!row?.index || row.systemName === null) return null;
-  const planned: PlannedImport = {
-    id: row.id,
-    teamId: row.teamId,
-    indexId: row.index.id,
-    systemName: row.systemName,
-    incremental: row.incremental,
-    metadata: row.metadata,
-  };
-  return { planned, requirements: mostRestrictive(services.requirements, row.index.requirements) };
 }
 
 async function nextEntries({ services, planned }: Plan, after: number): Promise<readonly Entry[]> {
-  const { rows } = await services.db.execute<{ ordinal: number; input: StoredVideoInput }>(sql`
+  const { rows } = await services.db.execute<{ ordinal: number; input: StoredInput }>(sql`
     select ordinal, input from import_entries
      where import_id = ${planned.id} and verdict is null and ordinal > ${after}
      order by ordinal limit ${WINDOW}`);
   return rows;
 }
 
-/** Judges a window of entries at once and writes verdicts as they come; after an abort, those that are there. */
-async function judgeEntries(plan: Plan, entries: readonly Entry[]): Promise<void> {
-  const known = await lookUpKnown(plan.services.db, {
-    indexId: plan.planned.indexId,
-    systemName: plan.planned.systemName,
-    entries: entries.map(({ ordinal, input }) => ({
-      ordinal,
-      externalId: input.externalId,
-      url: input.url,
-      sha256: input.sha256 ?? null,
-    })),
-  });
-  let decided: Decision[] = [];
-  let open = entries.length;
-  const done = new AbortController();
-  for (const entry of entries) {
-    void judgeEntry(plan, entry, known.get(entry.ordinal)).then((verdict) => {
-      if (verdict) decided.push({ ...entry, verdict });
-      open -= 1;
-      if (open === 0) done.abort();
-    });
-  }
-  while (open > 0 && !plan.signal.aborted) {
-    await pause(RECORD_MS, AbortSignal.any([done.signal, plan.signal]));
-    const batch = decided;
-    decided = [];
-    if (batch.length > 0) await record(plan, batch);
-  }
-  if (decided.length > 0) await record(plan, decided);
-}
-
-const pause = (ms: number, signal: AbortSignal) => sleep(ms, undefined, { signal }).catch(() => {});
-
-/** The verdict on one entry; null when the run ended before there was one. */
-async function judgeEntry(plan: Plan, { input }: Entry, known: Known | undefined): Promise<Verdict | null> {
-  const { services, planned, requirements, signal } = plan;
-  const what: Known = known ?? { video: null, source: null, contents: new Map() };
-  const options = { incremental: planned.incremental, metadata: planned.metadata };
-  const verdict =
-    input.sha256 === undefined ? null : judgeContent(input, what, { ...options, sha256: input.sha256 });
-  if (verdict) return verdict;
+/** Lists a page and stores it. @returns why that will not succeed later either */
+async function listOn(plan: Plan, listing: Listing): Promise<ImportFault | null> {
+  const { services, planned, job, signal } = plan;
   try {
-    return await services.originLimit(input.url, signal, async () => {
-      const probe = await services.prober(input.url, {
-        knownVersion: what.source?.version ?? null,
-        requirements,
-        signal,
-      });
-      return judgeProbe(input, what, { ...options, probe });
+    const page = await listing.next();
+    await transaction(services.db, async (tx) => {
+      await tx.execute(sql`select from imports where id = ${planned.id} for update`);
+      await storePage(tx, planned.id, page);
+      await assertClaim(tx, job);
     });
+    services.changes.announce({ teamId: planned.teamId, importId: planned.id });
+    return null;
   } catch (error) {
     if (signal.aborted) return null;
-    // A fault of ours must not reject anybody's video: its transfer will tell.
-    services.log.error({ err: error, importId: planned.id }, 'a video could not be looked at while planning');
-    return { kind: 'ACCEPTED', version: null, size: null, metadata: null };
+    if (!(error instanceof SourceError) || error.retryable) throw error;
+    return listingFault(error);
   }
 }
 
@@ -156,10 +150,9 @@ async function record({ services, planned, job }: Plan, batch: readonly Decision
   services.changes.announce({ teamId: planned.teamId, importId: planned.id });
 }
 
-async function endPlanning({ services, planned, job }: Plan): Promise<void> {
+async function endPlanning({ services, planned, job }: Plan, fault: ImportFault | null): Promise<void> {
   await transaction(services.db, async (tx) => {
-    await tx.execute(sql`
-      update imports set state = 'STARTED', started_at = ${databaseNow}, updated_at = ${databaseNow} where id = ${planned.id} and state = 'PLANNING'`);
+    await closePlanning(tx, planned.id, fault);
     await finishJob(tx, job);
   });
   services.changes.announce({ teamId: planned.teamId, importId: planned.id });

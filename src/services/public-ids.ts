@@ -4,6 +4,7 @@ const PREFIXES = {
   Task: 'task',
   Video: 'vid',
   Index: 'idx',
+  Integration: 'int',
   Team: 'team',
   FailedFile: 'file',
 } as const;

@@ -1,11 +1,13 @@
 import { sql } from 'drizzle-orm';
 import type { Transaction } from '../db/client.ts';
 import { uuidv7 } from '../db/ids.ts';
-import type { Metadata, StoredVideoInput } from '../db/tables/imports.ts';
+import type { Metadata } from '../db/tables/imports.ts';
 import { databaseNow } from '../db/tables/types.ts';
 import { transferVideo } from '../jobs/definitions.ts';
 import { enqueueMany } from '../jobs/queue.ts';
-import type { Verdict } from './judge-entry.ts';
+import { CANCELED_REASON } from './cancel-tasks.ts';
+import { isObject } from './entry.ts';
+import type { Decision } from './judge-entries.ts';
 import { mergeMetadata } from './known-content.ts';
 import { waitingStages } from './stages.ts';
 
@@ -14,16 +16,11 @@ export interface PlannedImport {
   readonly id: string;
   readonly teamId: string;
   readonly indexId: string;
-  readonly systemName: string;
+  /** Of the pairs of videos by URL; null for objects. */
+  readonly systemName: string | null;
+  readonly integrationId: string | null;
   readonly incremental: boolean;
   readonly metadata: Metadata | null;
-}
-
-/** One entry with its verdict. */
-export interface Decision {
-  readonly ordinal: number;
-  readonly input: StoredVideoInput;
-  readonly verdict: Verdict;
 }
 
 /**
@@ -61,7 +58,9 @@ async function confirmSkips(
   importId: string,
   judged: readonly Decision[],
 ): Promise<readonly Decision[]> {
-  const skips = judged.flatMap(({ verdict }) => (verdict.kind === 'SKIPPED' ? [verdict] : []));
+  const skips = judged.flatMap(({ verdict }) =>
+    verdict.kind === 'SKIPPED' && verdict.videoId !== null ? [verdict] : [],
+  );
   if (skips.length === 0) return judged;
   const { rows } = await tx.execute<{ id: string; sha256: string }>(sql`
     select v.id, v.sha256 from videos v
@@ -76,11 +75,13 @@ async function confirmSkips(
       update videos v set version_import_id = greatest(v.version_import_id, ${importId}::uuid)
        where v.id in (select "videoId" from jsonb_to_recordset(${JSON.stringify(records)}::jsonb) as s("videoId" uuid))`);
   }
-  return judged.map((decision) =>
-    decision.verdict.kind === 'SKIPPED' && held.get(decision.verdict.videoId) !== decision.verdict.sha256
-      ? { ...decision, verdict: { kind: 'ACCEPTED', version: null, size: null, metadata: null } }
-      : decision,
-  );
+  return judged.map((decision) => {
+    const { verdict } = decision;
+    if (verdict.kind !== 'SKIPPED' || verdict.videoId === null) return decision;
+    return held.get(verdict.videoId) === verdict.sha256
+      ? decision
+      : { ...decision, verdict: { kind: 'ACCEPTED', version: null, size: null, metadata: null } };
+  });
 }
 
 async function markEntries(tx: Transaction, importId: string, decisions: readonly Decision[]): Promise<void> {
@@ -108,70 +109,94 @@ async function insertFailedFiles(
             ordinal,
             fileName: input.fileName,
             name: input.name ?? input.fileName,
-            externalId: input.externalId,
+            ...(isObject(input) ? { sourceKey: input.key } : { externalId: input.externalId }),
             error: verdict.error,
           },
         ],
   );
   await tx.execute(sql`
-    insert into failed_files (id, team_id, import_id, ordinal, file_name, name, external_id,
+    insert into failed_files (id, team_id, import_id, ordinal, file_name, name, external_id, source_key,
                               error_code, error_message, error_retryable, error_measured, error_required)
-    select id, ${planned.teamId}, ${planned.id}, ordinal, "fileName", name, "externalId", error ->> 'code', error ->> 'message',
+    select id, ${planned.teamId}, ${planned.id}, ordinal, "fileName", name, "externalId", "sourceKey", error ->> 'code', error ->> 'message',
            (error ->> 'retryable')::boolean, error ->> 'measured', error ->> 'required'
       from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
-        as r(id uuid, ordinal int, "fileName" text, name text, "externalId" text, error jsonb)
+        as r(id uuid, ordinal int, "fileName" text, name text, "externalId" text, "sourceKey" text, error jsonb)
      order by ordinal`);
 }
 
-/** Every task of a pair gets the pair's one video id, whoever comes first. */
+/** Every task of a pair gets the pair's one video id, whoever comes first; an object has no pair. */
 async function reserveVideoIds(
   tx: Transaction,
-  planned: PlannedImport,
+  { indexId, systemName }: PlannedImport,
   accepted: readonly Decision[],
 ): Promise<ReadonlyMap<string, string>> {
-  const wanted = JSON.stringify(
-    accepted.map(({ input }) => ({ externalId: input.externalId, videoId: uuidv7() })),
-  );
+  const pairs = accepted.flatMap(({ input }) => (isObject(input) ? [] : [input.externalId]));
+  if (pairs.length === 0) return new Map();
+  const wanted = JSON.stringify(pairs.map((externalId) => ({ externalId, videoId: uuidv7() })));
   await tx.execute(sql`
     insert into video_keys (index_id, system_name, external_id, video_id)
-    select ${planned.indexId}, ${planned.systemName}, "externalId", "videoId"
+    select ${indexId}, ${systemName}, "externalId", "videoId"
       from jsonb_to_recordset(${wanted}::jsonb) as r("externalId" text, "videoId" uuid)
      order by "externalId"
     on conflict do nothing`);
   const { rows } = await tx.execute<{ external_id: string; video_id: string }>(sql`
     select k.external_id, k.video_id
       from jsonb_to_recordset(${wanted}::jsonb) as r("externalId" text)
-      join video_keys k on k.index_id = ${planned.indexId} and k.system_name = ${planned.systemName} and k.external_id = r."externalId"`);
+      join video_keys k on k.index_id = ${indexId} and k.system_name = ${systemName} and k.external_id = r."externalId"`);
   return new Map(rows.map((row) => [row.external_id, row.video_id]));
 }
 
 const SKIPPED_STAGES = waitingStages().map((stage) => ({ ...stage, state: 'SKIPPED' as const }));
 
-function toTaskRow(
-  planned: PlannedImport,
-  { ordinal, input, verdict }: Decision,
-  videoId: string | undefined,
-) {
+/** How a task begins: it waits, or it has ended before it ever ran. */
+const beginningOf = ({ verdict }: Decision) => {
+  switch (verdict.kind) {
+    case 'SKIPPED':
+      return {
+        status: 'SKIPPED',
+        outcome: 'SKIPPED',
+        skipReason: verdict.skipReason,
+        reason: verdict.reason,
+        fraction: 1,
+        bytesTotal: 0,
+        stages: SKIPPED_STAGES,
+      };
+    case 'CANCELED':
+      return {
+        status: 'CANCELED',
+        outcome: 'CANCELED',
+        reason: CANCELED_REASON,
+        fraction: 0,
+        stages: SKIPPED_STAGES,
+      };
+    default:
+      return { status: 'PENDING', waitingFor: 'WORKER', fraction: 0, stages: waitingStages() };
+  }
+};
+
+function toTaskRow(planned: PlannedImport, decision: Decision, videoIds: ReadonlyMap<string, string>) {
+  const { ordinal, input, verdict, sourceHash } = decision;
   const skipped = verdict.kind === 'SKIPPED' ? verdict : null;
   const accepted = verdict.kind === 'ACCEPTED' ? verdict : null;
+  const source = isObject(input)
+    ? { sourceKey: input.key, integrationId: planned.integrationId }
+    : { externalId: input.externalId, sourceUrl: input.url, expectedSha256: input.sha256 };
+  const reserved = isObject(input) ? uuidv7() : videoIds.get(input.externalId);
   return {
     id: uuidv7(),
     ordinal,
-    videoId: skipped?.videoId ?? videoId,
-    externalId: input.externalId,
+    videoId: skipped?.videoId ?? reserved,
+    ...source,
+    sourceHash,
     fileName: input.fileName,
     name: input.name ?? input.fileName,
     nameGiven: input.name !== undefined,
     description: input.description ?? null,
     metadata: mergeMetadata(planned.metadata, input.metadata ?? null),
-    sourceUrl: input.url,
     sourceVersion: accepted?.version ?? null,
-    expectedSha256: input.sha256 ?? null,
     bytesTotal: accepted?.size ?? null,
     systemMetadata: accepted?.metadata ?? null,
-    skipReason: skipped?.skipReason ?? null,
-    reason: skipped?.reason ?? null,
-    stages: skipped ? SKIPPED_STAGES : waitingStages(),
+    ...beginningOf(decision),
   };
 }
 
@@ -183,25 +208,19 @@ async function insertTasks(
     videoIds,
   }: { readonly accepted: readonly Decision[]; readonly videoIds: ReadonlyMap<string, string> },
 ): Promise<readonly string[]> {
-  const rows = accepted.map((decision) =>
-    toTaskRow(planned, decision, videoIds.get(decision.input.externalId)),
-  );
+  const rows = accepted.map((decision) => toTaskRow(planned, decision, videoIds));
   await tx.execute(sql`
     insert into tasks (id, team_id, import_id, ordinal, index_id, video_id, system_name, external_id, file_name, name, name_given,
-                       description, metadata, incremental, source_url, source_version, expected_sha256, bytes_total, system_metadata,
+                       description, metadata, incremental, source_url, integration_id, source_key, source_hash, source_version, expected_sha256, bytes_total, system_metadata,
                        status, outcome, skip_reason, reason, waiting_for, fraction, stages, finished_at)
     select id, ${planned.teamId}, ${planned.id}, ordinal, ${planned.indexId}, "videoId", ${planned.systemName}, "externalId",
-           "fileName", name, "nameGiven", description, metadata, ${planned.incremental}, "sourceUrl", "sourceVersion",
-           "expectedSha256", case when "skipReason" is null then "bytesTotal" else 0 end, "systemMetadata",
-           case when "skipReason" is null then 'PENDING' else 'SKIPPED' end,
-           case when "skipReason" is not null then 'SKIPPED' end, "skipReason", reason,
-           case when "skipReason" is null then 'WORKER' end,
-           case when "skipReason" is null then 0 else 1 end, stages,
-           case when "skipReason" is not null then ${databaseNow} end
+           "fileName", name, "nameGiven", description, metadata, ${planned.incremental}, "sourceUrl", "integrationId", "sourceKey", "sourceHash", "sourceVersion",
+           "expectedSha256", "bytesTotal", "systemMetadata", status, outcome, "skipReason", reason, "waitingFor", fraction, stages,
+           case when outcome is not null then ${databaseNow} end
       from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as r(
         id uuid, ordinal int, "videoId" uuid, "externalId" text, "fileName" text, name text, "nameGiven" boolean, description text,
-        metadata jsonb, "sourceUrl" text, "sourceVersion" text, "expectedSha256" text, "bytesTotal" bigint,
-        "systemMetadata" jsonb, "skipReason" text, reason text, stages jsonb)
+        metadata jsonb, "sourceUrl" text, "integrationId" uuid, "sourceKey" text, "sourceHash" text, "sourceVersion" text, "expectedSha256" text, "bytesTotal" bigint,
+        "systemMetadata" jsonb, status text, outcome text, "skipReason" text, reason text, "waitingFor" text, fraction float8, stages jsonb)
      order by ordinal`);
-  return rows.filter((row) => row.skipReason === null).map((row) => row.id);
+  return rows.filter((row) => row.status === 'PENDING').map((row) => row.id);
 }

@@ -18,15 +18,15 @@ import {
   moveTask,
   skipTask,
   type TaskRow,
+  versionOf,
 } from './end-task.ts';
-import { differs, hashUrl } from './known-content.ts';
+import { differs } from './known-content.ts';
 import { closeStages, endStage, STORED_FRACTION } from './stages.ts';
 
 type VideoRow = typeof videos.$inferSelect;
 
 /** A task whose bytes are stored, with what is known of them. */
 interface StoredTask extends TaskRow {
-  readonly importId: string;
   readonly sha256: string;
   readonly storageKey: string;
   readonly systemMetadata: StoredSystemMetadata;
@@ -63,18 +63,18 @@ export async function settleTask(
 }
 
 function toStored(task: TaskRow): StoredTask {
-  const { importId, sha256, storageKey, systemMetadata } = task;
-  if (importId === null || sha256 === null || storageKey === null || systemMetadata === null) {
+  const { sha256, storageKey, systemMetadata } = task;
+  if (sha256 === null || storageKey === null || systemMetadata === null) {
     throw new Error(`task ${task.id} is not stored`);
   }
-  return { ...task, importId, sha256, storageKey, systemMetadata };
+  return { ...task, sha256, storageKey, systemMetadata };
 }
 
 /** Decides about a stored, locked task; whoever decides about the same pair, or the same content, at the same time waits here. */
 async function decide(tx: Transaction, task: StoredTask, services: Services): Promise<void> {
   const video = await lockVideo(tx, task);
   if (!video) return await bringIn(tx, task);
-  if (video.versionImportId > task.importId) return await skipTask(tx, task, superseded(video.id));
+  if (video.versionImportId > versionOf(task)) return await skipTask(tx, task, superseded(video.id));
   if (video.sha256 === task.sha256) return await applyDescription(tx, task, video);
   await replaceContent(tx, task, {
     video,
@@ -102,13 +102,14 @@ export const superseded = (videoId: string) => ({
 
 /**
  * Ends a task at its beginning when the content that it would bring is known (from its given SHA-256, or because its
- * URL still holds the version that came in before) and is the content of the pair's video: nothing needs to be copied.
+ * source still holds the version that came in before) and is the content of the pair's video, or, where there is no pair,
+ * is in the index already: nothing needs to be copied.
  * @returns whether it did
  */
 export async function settleKnownContent(tx: Transaction, job: ClaimedJob, task: TaskRow): Promise<boolean> {
   const sha256 = task.expectedSha256 ?? (await unchangedContent(tx, task));
-  if (sha256 === null || task.importId === null) return false;
-  const video = await lockVideo(tx, task);
+  if (sha256 === null) return false;
+  const video = task.systemName === null ? await lockHolder(tx, task, sha256) : await lockVideo(tx, task);
   if (video?.sha256 !== sha256) return false;
   await finishJob(tx, job);
   const known = { ...task, sha256, bytesTotal: 0, systemMetadata: video.systemMetadata };
@@ -118,17 +119,29 @@ export async function settleKnownContent(tx: Transaction, job: ClaimedJob, task:
     sha256,
     systemMetadata: video.systemMetadata,
   });
-  if (video.versionImportId > task.importId) await skipTask(tx, known, superseded(video.id));
+  if (task.systemName === null) await skipSameContent(tx, known, video.id);
+  else if (video.versionImportId > versionOf(task)) await skipTask(tx, known, superseded(video.id));
   else await applyDescription(tx, known, video);
   return true;
 }
 
 async function unchangedContent(tx: Transaction, task: TaskRow): Promise<string | null> {
-  if (task.sourceUrl === null || task.sourceVersion === null) return null;
+  if (task.sourceHash === null || task.sourceVersion === null) return null;
   const source = await tx.query.sourceVersions.findFirst({
-    where: { indexId: task.indexId, source: hashUrl(task.sourceUrl), version: task.sourceVersion },
+    where: { indexId: task.indexId, source: task.sourceHash, version: task.sourceVersion },
   });
   return source?.sha256 ?? null;
+}
+
+/** The video that holds a content, locked; only where the task asks not to bring in the same again. */
+async function lockHolder(tx: Transaction, task: TaskRow, sha256: string): Promise<VideoRow | null> {
+  if (!task.incremental) return null;
+  const held = await tx.query.contentClaims.findFirst({
+    where: { indexId: task.indexId, sha256, taskId: { isNull: true } },
+  });
+  if (!held) return null;
+  const [video] = await tx.select().from(videos).where(eq(videos.id, held.videoId)).for('no key update');
+  return video ?? null;
 }
 
 /** The content is the video's own: only what is said about it may be new. */
@@ -139,7 +152,7 @@ async function applyDescription(tx: Transaction, task: TaskRow, video: VideoRow)
     description: task.description,
     metadata: task.metadata,
   };
-  const versionImportId = task.importId ?? video.versionImportId;
+  const versionImportId = versionOf(task);
   if (!differs(video, given)) {
     // Confirmed by this import: an older one that comes to its end later must not replace it.
     await tx.update(videos).set({ versionImportId }).where(eq(videos.id, video.id));
@@ -185,7 +198,7 @@ async function replaceContent(
       sha256: task.sha256,
       storageKey: task.storageKey,
       systemMetadata: task.systemMetadata,
-      versionImportId: task.importId,
+      versionImportId: versionOf(task),
       indexedAt: null,
       updatedAt: databaseNow,
     })
@@ -193,7 +206,7 @@ async function replaceContent(
   await enqueue(tx, deleteObjects, {
     subjectId: uuidv7(),
     teamId: task.teamId,
-    payload: { prefix: parentOf(video.storageKey), keep: null },
+    payload: { prefix: parentOf(video.storageKey), keep: null, lastClaim: null },
     runAt: new Date(Date.now() + keepSeconds * 1000),
   });
   await queueForIndex(tx, task, { madeVideo: await isBeingMade(tx, video.id) });
@@ -235,7 +248,7 @@ async function bringIn(tx: Transaction, task: StoredTask): Promise<void> {
     systemMetadata: task.systemMetadata,
     sha256: task.sha256,
     storageKey: task.storageKey,
-    versionImportId: task.importId,
+    versionImportId: versionOf(task),
   });
   await queueForIndex(tx, task, { madeVideo: true });
 }
@@ -264,12 +277,12 @@ async function queueForIndex(
   await deleteTaskObjects(tx, task, parentOf(task.storageKey));
 }
 
-/** Keeps what the task's URL held: the same version again needs no transfer. */
+/** Keeps what the task's source held: the same version again needs no transfer. */
 export async function rememberSource(tx: Transaction, task: TaskRow, videoId: string): Promise<void> {
-  if (task.sourceUrl === null || task.sourceVersion === null || task.sha256 === null) return;
+  if (task.sourceHash === null || task.sourceVersion === null || task.sha256 === null) return;
   await tx.execute(sql`
     insert into source_versions (index_id, source, version, sha256, video_id)
-    values (${task.indexId}, ${hashUrl(task.sourceUrl)}, ${task.sourceVersion}, ${task.sha256}, ${videoId})
+    values (${task.indexId}, ${task.sourceHash}, ${task.sourceVersion}, ${task.sha256}, ${videoId})
     on conflict (index_id, source) do update set version = excluded.version, sha256 = excluded.sha256, video_id = excluded.video_id`);
 }
 

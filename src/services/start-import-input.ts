@@ -1,47 +1,65 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import type { ImportSource } from '../db/tables/imports.ts';
 import { parseVideoUrl } from '../sources/video-url.ts';
-import { metadata, parseInput, rule, sha256, text } from './input-rules.ts';
+import { metadata, notYet, objectKey, parseInput, rule, sha256, text } from './input-rules.ts';
 
-const MAX_VIDEOS = 10_000;
+const MAX_ENTRIES = 10_000;
 
-const url = rule<string>((value) => {
+/** The URL of a video, as far as it can be told without looking at it. */
+export const videoUrl = rule<string>((value) => {
   const parsed = parseVideoUrl(value);
   return parsed.ok ? null : { code: 'INVALID', message: parsed.message };
 });
 
 const required = <T extends z.ZodType>(type: T) => z.preprocess((value) => value ?? undefined, type);
 
-const video = z.object({
-  externalId: text(1, 255),
-  url: required(z.string().pipe(url)),
-  fileName: text(1, 255),
+const described = {
   name: text(1, 255).nullish(),
   description: text(0, 511).nullish(),
   metadata: metadata.nullish(),
+};
+
+const video = z.object({
+  externalId: text(1, 255),
+  url: required(z.string().pipe(videoUrl)),
+  fileName: text(1, 255),
+  ...described,
   sha256: sha256.nullish(),
 });
 
-const startImportInput = z.object({
-  from: z.object({
-    videos: z.object({
-      systemName: text(1, 255),
-      videos: z
-        .array(video)
-        .min(1, 'must name at least one video')
-        .max(MAX_VIDEOS, `must name at most ${MAX_VIDEOS} videos`),
-    }),
-  }),
+const object = z.object({ key: objectKey, fileName: text(1, 255).nullish(), ...described });
+
+const entries = <T extends z.ZodType>(type: T, what: string) =>
+  z
+    .array(type)
+    .min(1, `must name at least one ${what}`)
+    .max(MAX_ENTRIES, `must name at most ${MAX_ENTRIES} ${what}s`);
+
+// The schema has seen to it that exactly one is there.
+const from = z.object({
+  videos: z.object({ systemName: text(1, 255), videos: entries(video, 'video') }).nullish(),
+  objects: z.object({ integrationId: z.string(), objects: entries(object, 'object') }).nullish(),
+  integration: z.object({ integrationId: z.string(), prefix: text(0, 1024).nullish() }).nullish(),
+});
+
+/** What every way of bringing videos in is told beside where they come from. */
+export const importOptions = {
   indexId: z.string().nullish(),
   teamId: z.string().nullish(),
   incremental: z.boolean(),
   metadata: metadata.nullish(),
+  fullIngestion: notYet,
+  enableVideoStream: notYet,
   idempotencyKey: text(1, 255).nullish(),
-});
+};
 
-/** The checked input of startImport. */
+const startImportInput = z.object({ from, retryFailed: z.boolean(), ...importOptions });
+
+/** The checked input of startImport and importPlan. */
 export type StartImport = z.output<typeof startImportInput>;
-export type VideoInput = StartImport['from']['videos']['videos'][number];
+export type VideoInput = z.output<typeof video>;
+export type ObjectInput = z.output<typeof object>;
 
 /**
  * Checks the input of startImport.
@@ -51,8 +69,24 @@ export function parseStartImport(input: unknown): StartImport {
   return parseInput(startImportInput, 'input', input);
 }
 
+/** What kind of source an import has. */
+export function sourceKindOf({ from: { videos, objects } }: StartImport): ImportSource {
+  if (videos != null) return 'VIDEOS';
+  return objects != null ? 'OBJECTS' : 'INTEGRATION';
+}
+
+/** The integration that an input names, with the path to it; null when it names none. */
+export function integrationIdOf({ from: { objects, integration } }: StartImport) {
+  const named = objects ?? integration;
+  if (named == null) return null;
+  return {
+    id: named.integrationId,
+    path: ['input', 'from', objects == null ? 'integration' : 'objects', 'integrationId'],
+  };
+}
+
 /** The same for the same input, whatever the order of its keys: what tells a repeated call from a reused idempotency key. */
-export function hashInput(input: StartImport): string {
+export function hashInput(input: { readonly idempotencyKey?: string | null | undefined }): string {
   const { idempotencyKey: _, ...rest } = input;
   return createHash('sha256').update(JSON.stringify(rest, sortKeys)).digest('hex');
 }

@@ -9,13 +9,17 @@ import { whenConnected } from './when-connected.ts';
 export async function* taskProgress(
   { db, hub }: ProgressDeps,
   {
-    taskId,
-    importId,
+    task,
     signal,
-  }: { readonly taskId: string; readonly importId: string; readonly signal: AbortSignal },
+  }: {
+    readonly task: { readonly id: string; readonly teamId: string; readonly importId: string | null };
+    readonly signal: AbortSignal;
+  },
 ): AsyncGenerator<string> {
   const bell = createBell(signal);
-  const unsubscribe = hub.onImport(importId, bell.ring);
+  const { id: taskId, teamId, importId } = task;
+  const unsubscribe =
+    importId === null ? hub.onLooseTasks(teamId, bell.ring) : hub.onImport(importId, bell.ring);
   try {
     for (let told: string | null = null; ; ) {
       bell.clear();

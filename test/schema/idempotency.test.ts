@@ -17,6 +17,9 @@ const START_IMPORT = graphql(`
 const IMPORT_STATUS = graphql(`query Once($id: ID!) { importStatus(id: $id) { finished state } }`);
 
 type Input = VariablesOf<typeof START_IMPORT>['input'];
+type FromVideos = Extract<Input['from'], { videos: unknown }>;
+/** The videos of an input that names some. */
+const videosOf = ({ from }: Input) => (from as FromVideos).videos.videos;
 
 let server: TestServer;
 let rows: Rows;
@@ -104,7 +107,7 @@ test('neither the order of keys nor a null for what is left out makes another in
     metadata: { b: true, a: 1 },
     from: {
       videos: {
-        videos: given.from.videos?.videos.map(({ externalId, url, fileName }) => ({
+        videos: videosOf(given).map(({ externalId, url, fileName }) => ({
           sha256: null,
           metadata: { two: 'two', one: 1 },
           name: null,
@@ -123,13 +126,13 @@ test.each<[string, (given: Input) => Partial<Input>]>([
   [
     'a video less',
     (given) => ({
-      from: { videos: { systemName: 'dam', videos: given.from.videos?.videos.slice(1) ?? [] } },
+      from: { videos: { systemName: 'dam', videos: videosOf(given).slice(1) } },
     }),
   ],
   [
     'the videos in another order',
     (given) => ({
-      from: { videos: { systemName: 'dam', videos: given.from.videos?.videos.toReversed() ?? [] } },
+      from: { videos: { systemName: 'dam', videos: videosOf(given).toReversed() } },
     }),
   ],
   ['other metadata', () => ({ metadata: { a: 1, b: false } })],

@@ -15,7 +15,7 @@ const START_IMPORT = graphql(`
 `);
 
 type Input = VariablesOf<typeof START_IMPORT>['input'];
-type Video = NonNullable<Input['from']['videos']>['videos'][number];
+type Video = Extract<Input['from'], { videos: unknown }>['videos']['videos'][number];
 
 let server: TestServer;
 let rows: Rows;
@@ -52,8 +52,13 @@ const TABLES = [
   'idempotency_keys',
   'video_keys',
 ];
+// The one job that a server always has plans its own next run.
+const rowsOf = (table: string) =>
+  table === 'jobs' ? `jobs where kind not in ('sweep-storage', 'remove-expired')` : table;
 const stored = () =>
-  rows.one(`select ${TABLES.map((table) => `(select count(*)::int from ${table}) as ${table}`).join(', ')}`);
+  rows.one(
+    `select ${TABLES.map((table) => `(select count(*)::int from ${rowsOf(table)}) as ${table}`).join(', ')}`,
+  );
 
 const emoji = (length: number) => '😀'.repeat(length);
 const keys = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, n) => [`key-${n}`, n]));

@@ -15,7 +15,9 @@ test('a list is of the default team unless another is named, by its id or by tha
   expect(taskWhere(viewer, {})).toEqual({ AND: [{ teamId: OWN }] });
   expect(taskWhere(viewer, { teamId: `team_${SECOND}` })).toEqual({ AND: [{ teamId: SECOND }] });
   const either = { teamId: { in: [OWN, SECOND] } };
-  expect(taskWhere(viewer, { importId: `imp_${OTHER}` })).toEqual({ AND: [either, { importId: OTHER }] });
+  expect(taskWhere(viewer, { importId: `imp_${OTHER}` })).toEqual({
+    AND: [either, { importId: OTHER }, { import: true }],
+  });
   expect(taskWhere(viewer, { videoId: `vid_${OTHER}` })).toEqual({ AND: [either, { videoId: OTHER }] });
   expect(videoWhere(viewer, { indexId: `idx_${OTHER}` })).toEqual({ AND: [either, { indexId: OTHER }] });
 });

@@ -83,6 +83,9 @@ const given = (changes: object = {}) => ({
     },
   },
   incremental: true,
+  retryFailed: false,
+  fullIngestion: false,
+  enableVideoStream: false,
   ...changes,
 });
 const hash = (input: object) => hashInput(parseStartImport(input));
@@ -96,6 +99,7 @@ test('inputs that mean the same have one hash, and others have others', () => {
   const others = [
     given(),
     given({ incremental: false }),
+    given({ retryFailed: true }),
     given({ metadata: { x: 1 } }),
     given({ metadata: { x: '1' } }),
     given({ metadata: { x: 1.5 } }),

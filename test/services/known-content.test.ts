@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { differs, hashUrl, mergeMetadata } from '../../src/services/known-content.ts';
+import { hashUrl } from '../../src/services/entry.ts';
+import { differs, mergeMetadata } from '../../src/services/known-content.ts';
 
 const video = { name: 'Name', description: 'Text', metadata: { a: 1, b: 'two' } };
 const nothing = { name: null, description: null, metadata: null };

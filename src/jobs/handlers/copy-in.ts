@@ -3,8 +3,9 @@ import { Readable } from 'node:stream';
 import type { StoredPartial } from '../../db/tables/tasks.ts';
 import { taskPrefix } from '../../services/end-task.ts';
 import { overallFraction } from '../../services/stages.ts';
+import { fileOf } from '../../services/task-file.ts';
 import { type Copied, rememberPartial, type Transfer } from '../../services/transfer-task.ts';
-import { downloadUrl } from '../../sources/download-url.ts';
+import { download } from '../../sources/download.ts';
 import type { Storage, StorageWriter } from '../../storage/adapter.ts';
 import type { ClaimedJob } from '../job.ts';
 import type { HandlerDeps } from './deps.ts';
@@ -24,7 +25,7 @@ interface Resumed {
 }
 
 /**
- * Copies the video from its URL into a place of this claim's own, hashing on the way, from where an earlier
+ * Copies the video from its source into a place of this claim's own, hashing on the way, from where an earlier
  * attempt left off if the source still has the same version.
  * @throws {SourceError} what the source did wrong
  * @throws {StorageFullError} when there is no room
@@ -32,7 +33,7 @@ interface Resumed {
  */
 export async function copyIn(deps: HandlerDeps, { job, transfer, signal }: CopyOptions): Promise<Copied> {
   const { task, requirements } = transfer;
-  if (task.sourceUrl === null) throw new Error(`task ${task.id} has no source`);
+  const file = await fileOf(deps.services, task);
   const storageKey = `${taskPrefix(task)}/${job.claim}/original`;
   const writer = await deps.storage.create(storageKey);
   const note = createNotes(deps, job);
@@ -41,9 +42,10 @@ export async function copyIn(deps: HandlerDeps, { job, transfer, signal }: CopyO
   try {
     const from = await resumeFrom(deps, { job, transfer, writer, storageKey });
     isNoted = from !== null;
-    const { bytes, sha256, version } = await downloadUrl(deps.http, new URL(task.sourceUrl), {
+    const { bytes, sha256, version } = await download(file, {
       writer,
       ...(from ? { from } : {}),
+      expectedVersion: task.sourceVersion,
       maxBytes: requirements.maxSize,
       signal,
       onVersion: (found) => {

@@ -1,7 +1,6 @@
 import type { ProgressReporter } from '../../events/progress.ts';
 import type { MediaPool } from '../../media/pool.ts';
 import type { Services } from '../../services/deps.ts';
-import type { HttpClient } from '../../sources/http-client.ts';
 import type { Storage } from '../../storage/adapter.ts';
 
 /** What handlers work with; built once, in app.ts. */
@@ -9,6 +8,5 @@ export interface HandlerDeps {
   readonly services: Services;
   readonly storage: Storage;
   readonly media: MediaPool;
-  readonly http: HttpClient;
   readonly progress: ProgressReporter;
 }

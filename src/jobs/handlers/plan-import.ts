@@ -1,35 +1,41 @@
-import { sql } from 'drizzle-orm';
-import { databaseNow } from '../../db/tables/types.ts';
+import { failPlanning } from '../../services/end-planning.ts';
 import { finishImport } from '../../services/finish-import.ts';
+import { type ImportFault, listingFault } from '../../services/import-fault.ts';
 import { planImport } from '../../services/plan-import.ts';
+import { SourceError } from '../../sources/errors.ts';
 import { planImport as definition } from '../definitions.ts';
+import { PermanentError, TransientError } from '../errors.ts';
 import type { JobHandler } from '../handler.ts';
 import type { HandlerDeps } from './deps.ts';
+import { toJobError } from './task-error.ts';
 
-/** Judges what startImport had no time for. Should that fail for good, what was accepted by then goes on. */
+/** Lists and judges what startImport had no time for. Should that fail for good, what was accepted by then goes on. */
 export function createPlanImportHandler({ services }: HandlerDeps): JobHandler<object> {
   return {
     definition,
     async run(job, { signal }) {
-      const over = await planImport(services, job, { signal });
-      if (!over) signal.throwIfAborted();
+      try {
+        const over = await planImport(services, job, { signal });
+        if (!over) signal.throwIfAborted();
+      } catch (error) {
+        signal.throwIfAborted();
+        throw toJobError(error);
+      }
     },
-    async onFailed(tx, job) {
-      await tx.execute(sql`
-        with undecided as (
-          update import_entries set verdict = 'REJECTED' where import_id = ${job.subjectId} and verdict is null returning ordinal, input
-        )
-        insert into failed_files (id, team_id, import_id, ordinal, file_name, name, external_id, error_code, error_message, error_retryable)
-        select gen_random_uuid(), ${job.teamId}, ${job.subjectId}, ordinal, input ->> 'fileName',
-               coalesce(input ->> 'name', input ->> 'fileName'), input ->> 'externalId', 'INTERNAL',
-               'The video could not be judged: something went wrong on our side, several times. Import it again.', true
-          from undecided`);
-      await tx.execute(sql`
-        update imports set state = 'STARTED', started_at = ${databaseNow}, updated_at = ${databaseNow} where id = ${job.subjectId} and state = 'PLANNING'`);
+    async onFailed(tx, job, failure) {
+      await failPlanning(tx, { importId: job.subjectId, teamId: job.teamId }, faultOf(failure.error));
     },
     async afterCommit(job) {
       services.changes.announce({ teamId: job.teamId, importId: job.subjectId });
       await finishImport(services, job.subjectId);
     },
   };
+}
+
+/** What ended the planning: the source, when it could not be listed for so long; anything else is ours. */
+function faultOf(error: unknown): ImportFault {
+  const cause = error instanceof TransientError || error instanceof PermanentError ? error.cause : error;
+  return cause instanceof SourceError
+    ? listingFault(cause)
+    : { code: 'INTERNAL', message: 'Something went wrong on our side, several times. Import it again.' };
 }

@@ -1,0 +1,73 @@
+import { cancelImport, cancelTask } from '../services/cancel.ts';
+import {
+  ImportAlreadyRunningError,
+  ImportCannotBeRetriedError,
+  NotFoundError,
+  TaskCannotBeRetriedError,
+} from '../services/errors.ts';
+import { retryImport, retryTask } from '../services/retry.ts';
+import { builder } from './builder.ts';
+import { ErrorInterface } from './errors.ts';
+import { ImportState } from './import.ts';
+import { importSuccess, taskSuccess } from './success.ts';
+import { TaskStatus } from './task.ts';
+
+builder.objectType(ImportCannotBeRetriedError, {
+  name: 'ImportCannotBeRetriedError',
+  interfaces: [ErrorInterface],
+  fields: (t) => ({ state: t.expose('state', { type: ImportState }) }),
+});
+
+builder.objectType(TaskCannotBeRetriedError, {
+  name: 'TaskCannotBeRetriedError',
+  interfaces: [ErrorInterface],
+  fields: (t) => ({ status: t.expose('status', { type: TaskStatus }) }),
+});
+
+builder.mutationFields((t) => ({
+  cancelImport: t.field({
+    type: importSuccess('CancelImportSuccess'),
+    description:
+      'Stops an import: it and its unfinished tasks are CANCELED at once, finished ones stay. One that has finished is returned as it is.',
+    args: { id: t.arg.id({ required: true }) },
+    errors: { types: [NotFoundError], union: { name: 'CancelImportResult' } },
+    resolve: async (_root, { id }, { services, viewer }) => ({
+      importId: await cancelImport(services, viewer, id),
+    }),
+  }),
+  retryImport: t.field({
+    type: importSuccess('RetryImportSuccess'),
+    description:
+      'Queues the FAILED and CANCELED tasks of a finished import again: the same tasks, attempts goes on counting, outcome, error and finishedAt are null again. The import is STARTED again. Rejected files stay rejected. Also: ImportAlreadyRunningError, ImportCannotBeRetriedError (not finished, or no such task).',
+    args: { id: t.arg.id({ required: true }) },
+    errors: {
+      types: [NotFoundError, ImportAlreadyRunningError, ImportCannotBeRetriedError],
+      union: { name: 'RetryImportResult' },
+    },
+    resolve: async (_root, { id }, { services, viewer }) => ({
+      importId: await retryImport(services, viewer, id),
+    }),
+  }),
+  cancelTask: t.field({
+    type: taskSuccess('CancelTaskSuccess'),
+    description: 'A task that has finished is returned as it is.',
+    args: { id: t.arg.id({ required: true }) },
+    errors: { types: [NotFoundError], union: { name: 'CancelTaskResult' } },
+    resolve: async (_root, { id }, { services, viewer }) => ({
+      taskId: await cancelTask(services, viewer, id),
+    }),
+  }),
+  retryTask: t.field({
+    type: taskSuccess('RetryTaskSuccess'),
+    description:
+      'A FAILED or CANCELED task. A finished import that it is part of is STARTED again. Also: TaskCannotBeRetriedError, ImportAlreadyRunningError.',
+    args: { id: t.arg.id({ required: true }) },
+    errors: {
+      types: [NotFoundError, TaskCannotBeRetriedError, ImportAlreadyRunningError],
+      union: { name: 'RetryTaskResult' },
+    },
+    resolve: async (_root, { id }, { services, viewer }) => ({
+      taskId: await retryTask(services, viewer, id),
+    }),
+  }),
+}));

@@ -1,0 +1,89 @@
+import { sql } from 'drizzle-orm';
+import type { Transaction } from '../db/client.ts';
+import type { taskProgress } from '../db/tables/tasks.ts';
+import { databaseNow } from '../db/tables/types.ts';
+import { indexVideo, transferVideo } from '../jobs/definitions.ts';
+import { removeJobs } from '../jobs/queue.ts';
+import { deleteTaskObjects, type TaskRow } from './end-task.ts';
+import { withdraw } from './index-task.ts';
+import { closeStages } from './stages.ts';
+
+/** Why a task ended that was canceled, for people. */
+export const CANCELED_REASON = 'It was canceled.';
+
+type ProgressRow = typeof taskProgress.$inferSelect;
+
+/**
+ * Ends locked, unfinished tasks as CANCELED, in a handful of statements however many they are. Whoever runs their jobs
+ * loses the claims; a video that one of them has made goes again with its bytes, an update stays as it is.
+ * @param tasks locked in the order of their ids
+ */
+export async function cancelTasks(tx: Transaction, tasks: readonly TaskRow[]): Promise<void> {
+  if (tasks.length === 0) return;
+  const ids = tasks.map(({ id }) => id);
+  await removeJobs(tx, [transferVideo, indexVideo], ids);
+  const progress = await takeAllProgress(tx, ids);
+  // Their own bytes go, unless they are a video's by now.
+  for (const task of tasks) {
+    const isStored = task.status === 'QUEUED' || task.status === 'INDEXING';
+    const isFree = isStored ? await withdraw(tx, task) : true;
+    if (isFree) await deleteTaskObjects(tx, isStored ? task : leftRunning(task), null);
+  }
+  const now = new Date();
+  const rows = tasks.map((task) => ({
+    id: task.id,
+    ...figuresOf(task, progress.get(task.id)),
+    stages: closeStages(task.stages, 'CANCELED', { now }),
+  }));
+  await tx.execute(sql`
+    update tasks t set status = 'CANCELED', outcome = 'CANCELED', reason = ${CANCELED_REASON}, error = null,
+           waiting_for = null, next_attempt_at = null, partial = null, storage_key = null,
+           fraction = r.fraction, bytes_done = r."bytesDone", bytes_total = r."bytesTotal", stages = r.stages,
+           finished_at = ${databaseNow}, updated_at = ${databaseNow}, progressed_at = ${databaseNow}
+      from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
+        as r(id uuid, fraction float8, "bytesDone" bigint, "bytesTotal" bigint, stages jsonb)
+     where t.id = r.id`);
+}
+
+/** Whoever transfers it may write until it notices that its claim is over: its bytes go as late as those of a repeated task. */
+const leftRunning = (task: TaskRow): TaskRow =>
+  task.attempts === 0 ? task : { ...task, attempts: task.attempts + 1 };
+
+async function takeAllProgress(
+  tx: Transaction,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, Figures>> {
+  const { rows } = await tx.execute<{
+    task_id: string;
+    attempt: number;
+    fraction: number;
+    bytes_done: string;
+    bytes_total: string | null;
+  }>(sql`
+    delete from task_progress where task_id = any(${sql.param(ids)}::uuid[])
+    returning task_id, attempt, fraction, bytes_done, bytes_total`);
+  return new Map(
+    rows.map((row) => [
+      row.task_id,
+      {
+        attempt: row.attempt,
+        fraction: row.fraction,
+        bytesDone: Number(row.bytes_done),
+        bytesTotal: row.bytes_total === null ? null : Number(row.bytes_total),
+      },
+    ]),
+  );
+}
+
+type Figures = Pick<ProgressRow, 'attempt' | 'fraction' | 'bytesDone' | 'bytesTotal'>;
+
+/** The figures where they were left. */
+function figuresOf(task: TaskRow, live: Figures | undefined): Omit<Figures, 'attempt'> {
+  const { fraction, bytesDone, bytesTotal } = task;
+  if (!live || live.attempt !== task.attempts) return { fraction, bytesDone, bytesTotal };
+  return {
+    fraction: Math.max(fraction, live.fraction),
+    bytesDone: Math.max(bytesDone, live.bytesDone),
+    bytesTotal: live.bytesTotal ?? bytesTotal,
+  };
+}

@@ -1,0 +1,26 @@
+import { sql } from 'drizzle-orm';
+import type { Database } from '../db/client.ts';
+import { deleteObjects } from '../jobs/definitions.ts';
+
+/**
+ * Of the folders that these keys lie in, those that have to stay for now: a video has its bytes there, or another deletion is
+ * planned for just that folder, later, because URLs to it still hold.
+ * @param options.jobId the deletion that asks
+ */
+export async function keptFolders(
+  db: Database,
+  {
+    jobId,
+    prefix,
+    keys,
+  }: { readonly jobId: string; readonly prefix: string; readonly keys: readonly string[] },
+): Promise<string[]> {
+  const { rows } = await db.execute<{ folder: string }>(sql`
+    select regexp_replace(v.storage_key, '/[^/]*$', '') as folder from videos v
+     where v.storage_key = any(${sql.param(keys)}::text[])
+    union
+    select j.payload ->> 'prefix' from jobs j
+     where j.kind = ${deleteObjects.kind} and j.id <> ${jobId} and j.run_at > now()
+       and starts_with(j.payload ->> 'prefix', ${`${prefix}/`})`);
+  return rows.map(({ folder }) => folder);
+}
