@@ -6,40 +6,49 @@ import { checkRequirements, checkSize } from './media/requirements.ts';
 import type { Probe, Prober } from './services/deps.ts';
 import { limitTime } from './services/time-limit.ts';
 import { SourceError } from './sources/errors.ts';
-import type { HttpClient } from './sources/http-client.ts';
-import { openUrl, type RemoteFile } from './sources/url.ts';
+import type { RemoteFile } from './sources/remote-file.ts';
+import type { SourceFile } from './sources/source.ts';
 
 /** A look keeps a media process waiting for the source: one that needs more time than this is left to the transfer. */
 const LOOK_MS = 15_000;
 
-interface ProberDeps {
-  readonly http: HttpClient;
-  readonly media: MediaPool;
-}
+/** What a media process asks for first: the index of most files, and a picture. */
+const FIRST_BYTES = 262_144;
+
+type LookOptions = Parameters<Prober['look']>[1];
 
 /**
- * Makes the look that planning takes at a remote file: one range request for its beginning, then as few as its header
- * takes. Only what will not change makes a file unfit; what may pass, and what needs more than its header, is left to
- * the transfer.
+ * Makes the look that planning takes at a file: one request for its beginning, then as few as its header takes. Only what
+ * will not change makes a file unfit; what may pass, and what needs more than its header, is left to the transfer.
  */
-export function createProber({ http, media }: ProberDeps): Prober {
-  return async (url, options) => {
-    let file: RemoteFile | null = null;
-    const limit = limitTime(options.signal, LOOK_MS);
-    try {
-      file = await openUrl(http, new URL(url), limit);
-      return await look(media, file, { ...options, signal: limit.signal });
-    } catch (error) {
-      options.signal.throwIfAborted();
-      return judgeFault(error, file);
-    } finally {
-      limit.end();
-      file?.close();
-    }
+export function createProber(media: MediaPool): Prober {
+  return {
+    judgeSize(size, requirements) {
+      const violation = checkSize(size, requirements);
+      return violation && { ...violation, retryable: false };
+    },
+    async look(source: SourceFile, options: LookOptions) {
+      let file: RemoteFile | null = null;
+      const limit = limitTime(options.signal, LOOK_MS);
+      try {
+        file = await source.open({
+          knownVersion: options.knownVersion,
+          firstBytes: FIRST_BYTES,
+          signal: limit.signal,
+        });
+        return await judge(media, file, { ...options, signal: limit.signal });
+      } catch (error) {
+        options.signal.throwIfAborted();
+        return judgeFault(error, file);
+      } finally {
+        limit.end();
+        file?.close();
+      }
+    },
   };
 }
 
-async function look(media: MediaPool, file: RemoteFile, options: Parameters<Prober>[1]): Promise<Probe> {
+async function judge(media: MediaPool, file: RemoteFile, options: LookOptions): Promise<Probe> {
   const { version, size } = file;
   if (version !== null && version === options.knownVersion) return { kind: 'UNCHANGED', version, size };
   if (size === null) return { kind: 'UNDECIDED', version, size };

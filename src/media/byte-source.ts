@@ -33,7 +33,7 @@ export interface RemoteSourceOptions {
 }
 
 const GRID = 64 * 1024;
-const FIRST_FETCH = 128 * 1024;
+const FIRST_FETCH = 256 * 1024;
 const LARGEST_FETCH = 1024 * 1024;
 
 interface Block {

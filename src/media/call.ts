@@ -1,12 +1,12 @@
 import { setMaxListeners } from 'node:events';
 import { MediaRejectedError, MediaUndecidedError } from './errors.ts';
 import type { MediaFacts } from './facts.ts';
-import type { Order, Report } from './messages.ts';
+import type { Report, Task } from './messages.ts';
 import type { RandomAccessReader } from './random-access-reader.ts';
 
 /** One probe as the pool is asked for it. */
 export interface CallRequest {
-  readonly order: Exclude<Order, { type: 'stop' }>;
+  readonly task: Task;
   readonly signal: AbortSignal;
   /** For a remote file, and how many of its bytes may be read. */
   readonly remote?: { readonly reader: RandomAccessReader; readonly maxBytes: number };
@@ -16,8 +16,15 @@ export interface CallRequest {
 export interface Call {
   readonly request: CallRequest;
   readonly result: Promise<MediaFacts>;
+  /**
+   * Whether it must have a child to itself: one of a local file, or one whose child died with others in it, so that it
+   * shows whose fault that was.
+   */
+  alone: boolean;
   /** Milliseconds that its child has worked for it; waiting for a remote source does not count. */
   workedMs: number;
+  /** Begins its account anew, for another child. */
+  restart(): void;
   isWaiting(): boolean;
   /** Ends the caller's wait; only the first word counts. */
   succeed(facts: MediaFacts): void;
@@ -33,7 +40,7 @@ export interface Call {
 export function createCall(request: CallRequest, onGivenUp: (call: Call) => void): Call {
   const abort = new AbortController();
   let settled = false;
-  let waiting = false;
+  let waits = 0;
   let bytes = 0;
   const settlers: { resolve?: (facts: MediaFacts) => void; reject?: (error: unknown) => void } = {};
   const result = new Promise<MediaFacts>((resolve, reject) => Object.assign(settlers, { resolve, reject }));
@@ -71,7 +78,7 @@ export function createCall(request: CallRequest, onGivenUp: (call: Call) => void
       giveUp(new MediaUndecidedError(`The file cannot be judged by ${remote.maxBytes} bytes of it.`));
       return null;
     }
-    waiting = true;
+    waits++;
     try {
       const block = await remote.reader.read(offset, length, abort.signal);
       if (block.length === length) return settled ? null : block;
@@ -81,7 +88,7 @@ export function createCall(request: CallRequest, onGivenUp: (call: Call) => void
     } catch (error) {
       giveUp(error);
     } finally {
-      waiting = false;
+      waits--;
     }
     return null;
   }
@@ -89,8 +96,13 @@ export function createCall(request: CallRequest, onGivenUp: (call: Call) => void
   const call: Call = {
     request,
     result,
+    alone: request.remote === undefined,
     workedMs: 0,
-    isWaiting: () => waiting,
+    restart: () => {
+      bytes = 0;
+      call.workedMs = 0;
+    },
+    isWaiting: () => waits > 0,
     succeed: (facts) => {
       if (settle()) settlers.resolve?.(facts);
     },

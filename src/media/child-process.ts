@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import { type Call, settleByReport } from './call.ts';
 import { CHILD_ARGUMENT, type Channel, createChannel, LONGEST_REPORT } from './channel.ts';
 import { MediaProcessError, type MediaProcessFailure } from './errors.ts';
-import { type Report, reportSchema } from './messages.ts';
+import { type Order, type Report, reportSchema } from './messages.ts';
 import { residentMemory } from './resident-memory.ts';
 
 export interface MediaChildOptions {
@@ -14,17 +14,25 @@ export interface MediaChildOptions {
   readonly log: Logger;
   readonly memoryBytes: number;
   readonly deadlineMs: number;
-  /** Called when a call is over and the child free for the next one. */
+  /** How many calls that need no child to themselves it has at once. */
+  readonly maxShared: number;
+  /** After how many calls it takes no more. */
+  readonly maxCalls: number;
+  /** Called when a call is over. */
   readonly onFree: () => void;
-  readonly onExit: () => void;
+  /** Called with the calls that it leaves: it had several, and whose fault its end was is not known. */
+  readonly onExit: (unserved: readonly Call[]) => void;
 }
 
-/** A running child process, with at most one call at a time. */
+/** A running child process, with one call, or several that share it while they wait for their sources. */
 export interface MediaChild {
   readonly pid: number | undefined;
-  /** How many calls it was given. */
-  readonly calls: () => number;
-  readonly isFree: () => boolean;
+  /** How many calls it has now. */
+  load(): number;
+  /** Whether it has room for a call. */
+  takes(call: Call): boolean;
+  /** Whether it was given all the calls that it takes. */
+  isUsedUp(): boolean;
   start(call: Call): void;
   /** Tells it that nobody waits for its call any more; killed if it does not leave it at once. */
   stopCall(call: Call): void;
@@ -40,8 +48,10 @@ const NODE_FLAGS = ['--max-old-space-size=96', '--no-warnings'];
 interface Running {
   readonly child: ChildProcess;
   readonly options: MediaChildOptions;
-  current: Call | undefined;
-  calls: number;
+  /** By number. */
+  readonly calls: Map<number, Call>;
+  /** How many it was given. */
+  given: number;
   /** Whether it has ever spoken: one that dies before that died of its own, and not of a file. */
   ready: boolean;
   dying: boolean;
@@ -53,8 +63,8 @@ interface Running {
 export function startMediaChild(options: MediaChildOptions): MediaChild {
   const child = spawnChild(options);
   const state = {
-    current: undefined,
-    calls: 0,
+    calls: new Map(),
+    given: 0,
     ready: false,
     dying: false,
     gone: false,
@@ -65,19 +75,27 @@ export function startMediaChild(options: MediaChildOptions): MediaChild {
   const watch = setInterval(() => void look(running), WATCH_MS);
   logOutput(child.stderr, options.log, child.pid);
   const exited = whenGone(running).then(() => clearInterval(watch));
+  const { calls } = running;
+  const isUsedUp = () => running.given >= options.maxCalls;
+  const hasRoom = (call: Call) =>
+    calls.size === 0 ||
+    (!call.alone && calls.size < options.maxShared && [...calls.values()].every(({ alone }) => !alone));
+  const numberOf = (call: Call) => [...calls.keys()].find((number) => calls.get(number) === call);
   return {
     pid: child.pid,
-    calls: () => running.calls,
-    isFree: () => !running.gone && !running.dying && running.current === undefined,
+    load: () => calls.size,
+    takes: (call) => !running.gone && !running.dying && !isUsedUp() && hasRoom(call),
+    isUsedUp,
     start(call) {
-      running.current = call;
-      running.calls++;
-      channel.sendJson(call.request.order);
+      const number = ++running.given;
+      calls.set(number, call);
+      channel.sendJson({ ...call.request.task, call: number } satisfies Order);
     },
     stopCall(call) {
-      if (running.current !== call) return;
-      channel.sendJson({ type: 'stop' });
-      setTimeout(() => running.current === call && kill(running), STOP_GRACE_MS).unref();
+      const number = numberOf(call);
+      if (number === undefined) return;
+      channel.sendJson({ type: 'stop', call: number } satisfies Order);
+      setTimeout(() => calls.get(number) === call && kill(running), STOP_GRACE_MS).unref();
     },
     kill: () => kill(running),
     exited,
@@ -123,16 +141,20 @@ function connect(running: Running): Channel {
   });
 
   async function onReport(report: Report): Promise<void> {
-    const call = running.current;
     if (report.type === 'ready') {
       running.ready = true;
-    } else if (!call) {
+      return;
+    }
+    const call = running.calls.get(report.call);
+    if (!call) {
       condemn(`${report.type} without a call`);
     } else if (report.type === 'fetch') {
       const block = await call.fetch(report.offset, report.length);
-      if (block && running.current === call) channel.sendBytes(block);
+      if (!block || running.calls.get(report.call) !== call) return;
+      channel.sendJson({ type: 'block', call: report.call } satisfies Order);
+      channel.sendBytes(block);
     } else {
-      running.current = undefined;
+      running.calls.delete(report.call);
       settleByReport(call, report);
       options.onFree();
     }
@@ -147,10 +169,11 @@ function whenGone(running: Running): Promise<void> {
       if (running.gone) return;
       running.gone = true;
       options.log.debug({ pid: child.pid, ...detail, reason: running.killedFor }, 'media child: ended');
-      running.current?.fail(deathError(running));
-      running.current = undefined;
+      const calls = [...running.calls.values()];
+      running.calls.clear();
+      if (calls.length === 1) calls[0]?.fail(deathError(running));
       child.stdio[3]?.destroy();
-      options.onExit();
+      options.onExit(calls.filter((call) => !call.isSettled()));
       resolve();
     };
     child.once('exit', (code, signal) => onEnd({ code, signal }));
@@ -160,12 +183,12 @@ function whenGone(running: Running): Promise<void> {
 
 /** One look at a working child: kills it when it holds too much memory or takes too long. */
 async function look(running: Running): Promise<void> {
-  const { child, options, current: call } = running;
-  if (!call || child.pid === undefined) return;
-  if (!call.isWaiting()) call.workedMs += WATCH_MS;
-  const late = call.workedMs > options.deadlineMs;
+  const { child, options, calls } = running;
+  if (calls.size === 0 || child.pid === undefined) return;
+  for (const call of calls.values()) if (!call.isWaiting()) call.workedMs += WATCH_MS;
+  const late = [...calls.values()].some(({ workedMs }) => workedMs > options.deadlineMs);
   const full = (await residentMemory(child.pid)) > options.memoryBytes;
-  if ((!late && !full) || running.current !== call || running.dying) return;
+  if ((!late && !full) || calls.size === 0 || running.dying) return;
   const reason = full ? 'OUT_OF_MEMORY' : 'TIMEOUT';
   options.log.warn({ pid: child.pid, reason }, 'media child: killed');
   kill(running, reason);

@@ -6,7 +6,8 @@ import { Log } from 'node-av/lib';
 import { type ByteSource, createFileSource, createRemoteSource } from './byte-source.ts';
 import { CHILD_ARGUMENT, createChannel, LONGEST_ORDER } from './channel.ts';
 import { MediaRejectedError } from './errors.ts';
-import type { Order, Report } from './messages.ts';
+import type { MediaFacts } from './facts.ts';
+import type { Order, Report, Task, Verdict } from './messages.ts';
 import { probe } from './probe.ts';
 
 /** The file descriptor of the socket to the pool. */
@@ -17,12 +18,13 @@ class StoppedError extends Error {
   override readonly name = 'StoppedError';
 }
 
-interface PendingFetch {
-  readonly resolve: (bytes: Uint8Array) => void;
-  readonly reject: (error: Error) => void;
+interface RunningCall {
+  isStopped: boolean;
+  /** What waits for a block; a probe reads one after the other. */
+  fetch: { readonly resolve: (bytes: Uint8Array) => void; readonly reject: (error: Error) => void } | null;
 }
 
-/** Serves one call after the other until the pool goes away. */
+/** Serves calls until the pool goes away. */
 function serve(): void {
   // A terminal's Ctrl-C and a supervisor's SIGTERM reach the whole group; the pool alone decides when its children end.
   process.on('SIGINT', () => {});
@@ -35,48 +37,51 @@ function serve(): void {
   const die = () => process.kill(process.pid, 'SIGKILL');
   socket.on('error', die).on('end', die).on('close', die);
 
-  let pending: PendingFetch | undefined;
-  let stopped = false;
+  const calls = new Map<number, RunningCall>();
+  /** Whose block the next bytes are; its call may have ended meanwhile. */
+  let receiver: RunningCall | undefined;
   const channel = createChannel({
     socket,
     maxBytes: LONGEST_ORDER,
     onJson: (message) => {
       // The pool is trusted: it is this program's own other half.
       const order = message as Order;
-      if (order.type !== 'stop') {
-        void call(order);
-      } else {
-        stopped = true;
-        pending?.reject(new StoppedError());
-      }
+      if (order.type === 'block') receiver = calls.get(order.call);
+      else if (order.type === 'stop') stop(calls.get(order.call));
+      else void run(order);
     },
-    onBytes: (bytes) => pending?.resolve(bytes),
+    onBytes: (bytes) => receiver?.fetch?.resolve(bytes),
     onViolation: die,
   });
   const send = (report: Report) => channel.sendJson(report);
 
-  function fetch(offset: number, length: number): Promise<Uint8Array> {
-    return new Promise((resolve, reject) => {
-      if (stopped) return reject(new StoppedError());
-      pending = { resolve, reject };
-      send({ type: 'fetch', offset, length });
-    });
+  function stop(call: RunningCall | undefined): void {
+    if (!call) return;
+    call.isStopped = true;
+    call.fetch?.reject(new StoppedError());
   }
 
-  async function call(order: Exclude<Order, { type: 'stop' }>): Promise<void> {
-    stopped = false;
-    pending = undefined;
-    const report = await (order.type === 'probeFile'
-      ? probeFile(order.path, () => stopped)
+  async function run(order: Task & { readonly call: number }): Promise<void> {
+    const running: RunningCall = { isStopped: false, fetch: null };
+    calls.set(order.call, running);
+    const fetch = (offset: number, length: number) =>
+      new Promise<Uint8Array>((resolve, reject) => {
+        if (running.isStopped) return reject(new StoppedError());
+        running.fetch = { resolve, reject };
+        send({ type: 'fetch', call: order.call, offset, length });
+      });
+    const verdict = await (order.type === 'probeFile'
+      ? probeFile(order.path, () => running.isStopped)
       : probe(createRemoteSource({ size: order.size, fetch })).then(toFacts)
-    ).catch(toReport);
-    send(report);
+    ).catch(toVerdict);
+    calls.delete(order.call);
+    send({ ...verdict, call: order.call });
   }
 
   send({ type: 'ready' });
 }
 
-async function probeFile(path: string, isStopped: () => boolean): Promise<Report> {
+async function probeFile(path: string, isStopped: () => boolean): Promise<Verdict> {
   const handle = await open(path);
   try {
     const file = await createFileSource(handle);
@@ -93,11 +98,11 @@ async function probeFile(path: string, isStopped: () => boolean): Promise<Report
   }
 }
 
-function toFacts(facts: Extract<Report, { type: 'facts' }>['facts']): Report {
+function toFacts(facts: MediaFacts): Verdict {
   return { type: 'facts', facts };
 }
 
-function toReport(error: unknown): Report {
+function toVerdict(error: unknown): Verdict {
   if (error instanceof MediaRejectedError)
     return { type: 'rejected', code: error.code, message: error.message };
   if (error instanceof StoppedError) return { type: 'stopped' };

@@ -91,7 +91,8 @@ async function open(context: FormatContext, source: ByteSource, head: Buffer): P
     codec_whitelist: CODEC_WHITELIST,
     max_streams: MOST_TRACKS,
     // What FFmpeg may read before it has found out about every track: planning reads 8 MiB of a file at most.
-    ...(source.remote ? { probesize: 2_000_000 } : {}),
+    // Nothing that is taken from it needs the first time stamps, which it would read up to fifty pictures for.
+    ...(source.remote ? { probesize: 2_000_000, max_ts_probe: 0 } : {}),
   });
   const opened = await context.openInput('', null, options);
   if (opened < 0) {

@@ -1,10 +1,17 @@
 import { z } from 'zod';
 
-/** What the pool sends to a child. A `fetch` is answered by the bytes themselves, or by `stop`. */
-export type Order =
+/** What a call is about. */
+export type Task =
   | { readonly type: 'probeFile'; readonly path: string }
-  | { readonly type: 'probeRemote'; readonly size: number }
-  | { readonly type: 'stop' };
+  | { readonly type: 'probeRemote'; readonly size: number };
+
+/**
+ * What the pool sends to a child, each with the number of the call that it is about. A `fetch` is answered by a `block`,
+ * behind which the bytes themselves come, or by `stop`.
+ */
+export type Order = (Task | { readonly type: 'block' } | { readonly type: 'stop' }) & {
+  readonly call: number;
+};
 
 const text = (longest: number) =>
   z
@@ -34,6 +41,8 @@ const factsSchema = z.strictObject({
   hdr: z.boolean(),
 });
 
+const call = z.int().positive();
+
 /**
  * What a child sends: `ready` once, `fetch` while it reads a remote file, and one of the others at the end
  * of each call: the facts, a verdict about the file, the system's reason why a local file cannot be read, or
@@ -43,20 +52,27 @@ export const reportSchema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('ready') }),
   z.strictObject({
     type: z.literal('fetch'),
+    call,
     offset: z.int().nonnegative(),
     length: z
       .int()
       .min(1)
       .max(2 * 1024 * 1024),
   }),
-  z.strictObject({ type: z.literal('facts'), facts: factsSchema }),
+  z.strictObject({ type: z.literal('facts'), call, facts: factsSchema }),
   z.strictObject({
     type: z.literal('rejected'),
+    call,
     code: z.enum(['UNSUPPORTED_MEDIA_TYPE', 'VIDEO_FILE_BROKEN']),
     message: text(1000),
   }),
-  z.strictObject({ type: z.literal('unreadable'), code: text(32), message: text(1000) }),
-  z.strictObject({ type: z.literal('stopped') }),
+  z.strictObject({ type: z.literal('unreadable'), call, code: text(32), message: text(1000) }),
+  z.strictObject({ type: z.literal('stopped'), call }),
 ]);
 
 export type Report = z.input<typeof reportSchema>;
+
+type WithoutCall<T> = T extends { readonly call: number } ? Omit<T, 'call'> : never;
+
+/** The last word of a child on a call, whichever that is. */
+export type Verdict = WithoutCall<Exclude<Report, { type: 'fetch' }>>;

@@ -16,8 +16,10 @@ export interface MediaPoolOptions {
   readonly probeMemoryBytes?: number;
   /** How long one call may take in its child, in milliseconds; 60,000. */
   readonly probeDeadlineMs?: number;
-  /** After how many calls a child is replaced; 50. */
+  /** After how many calls a child is replaced; 500. */
   readonly maxCallsPerChild?: number;
+  /** How many calls about remote files a child has at once, as they wait for their sources most of the time; 4. */
+  readonly callsAtOnce?: number;
   /** The script that children run; the built child.js. */
   readonly childPath?: string;
 }
@@ -50,11 +52,14 @@ export interface MediaPool {
 }
 
 const MIB = 1024 * 1024;
+/** Of a child, for FFmpeg: a probe holds one of them also while it waits for its source. */
+const THREADS = 4;
 
 /** What a pool needs is checked when the first call comes; until then no process is started. */
 export function createMediaPool(options: MediaPoolOptions): MediaPool {
   const memoryBytes = options.probeMemoryBytes ?? 512 * MIB;
-  const maxCalls = options.maxCallsPerChild ?? 50;
+  const maxCalls = options.maxCallsPerChild ?? 500;
+  const callsAtOnce = options.callsAtOnce ?? THREADS;
   const children = new Set<MediaChild>();
   const queue: Call[] = [];
   const calls = new Set<Call>();
@@ -68,12 +73,19 @@ export function createMediaPool(options: MediaPoolOptions): MediaPool {
       log: options.log,
       memoryBytes,
       deadlineMs: options.probeDeadlineMs ?? 60_000,
+      maxShared: callsAtOnce,
+      maxCalls,
       onFree: () => {
-        if (child.calls() >= maxCalls) retire(child);
+        if (child.isUsedUp() && child.load() === 0) retire(child);
         pump(command);
       },
-      onExit: () => {
+      onExit: (unserved) => {
         children.delete(child);
+        for (const call of unserved) {
+          call.alone = true;
+          call.restart();
+        }
+        queue.unshift(...unserved);
         pump(command);
       },
     });
@@ -90,14 +102,22 @@ export function createMediaPool(options: MediaPoolOptions): MediaPool {
   }
   const retired = new Set<MediaChild>();
 
+  /** The calls in their order, each to the child with the least to do. */
   function pump(command: readonly string[]): void {
-    while (queue.length > 0 && !closed) {
-      const free = [...children].find((child) => child.isFree());
-      const child = free ?? (children.size < options.size ? start(command) : undefined);
-      const call = child && queue.shift();
-      if (!call) return;
+    for (let call = queue[0]; call !== undefined && !closed; call = queue[0]) {
+      const child = choose(call, command);
+      if (!child) return;
+      queue.shift();
       child.start(call);
     }
+  }
+
+  function choose(call: Call, command: readonly string[]): MediaChild | undefined {
+    const [best] = [...children].filter((child) => child.takes(call)).sort((a, b) => a.load() - b.load());
+    if (best?.load() === 0) return best;
+    // One that only ends its last calls leaves its place already: they may wait for a source.
+    const places = [...children].filter((child) => !child.isUsedUp()).length;
+    return places < options.size ? start(command) : best;
   }
 
   function giveUp(call: Call): void {
@@ -118,9 +138,9 @@ export function createMediaPool(options: MediaPoolOptions): MediaPool {
   }
 
   return {
-    probeFile: (path, { signal }) => run({ order: { type: 'probeFile', path }, signal }),
+    probeFile: (path, { signal }) => run({ task: { type: 'probeFile', path }, signal }),
     probeRemote: (reader, { signal, maxBytes = 8 * MIB }) =>
-      run({ order: { type: 'probeRemote', size: reader.size }, signal, remote: { reader, maxBytes } }),
+      run({ task: { type: 'probeRemote', size: reader.size }, signal, remote: { reader, maxBytes } }),
     async close() {
       closed = true;
       const ending = [...children, ...retired];

@@ -146,12 +146,12 @@ describe('a call', () => {
   });
 
   it('may wait for a remote source for longer than its process may take', async () => {
-    const pool = start({ probeDeadlineMs: 300 });
+    const pool = start({ probeDeadlineMs: 1500 });
     const whole = await readerOf(inFolder('clip.mp4'));
     const slow: RandomAccessReader = {
       size: whole.size,
       async read(offset, length, signal) {
-        await new Promise((resolve) => setTimeout(resolve, 600));
+        await new Promise((resolve) => setTimeout(resolve, 2500));
         return whole.read(offset, length, signal);
       },
     };
@@ -235,6 +235,64 @@ describe('a call', () => {
     await expect(waiting).rejects.toBe('not needed');
     stop.abort('done');
     await expect(first).rejects.toBe('done');
+  });
+});
+
+describe('calls about remote files', () => {
+  it('share a process while they wait for their sources, four at once', async () => {
+    const pool = start();
+    const readers = Array.from({ length: 5 }, heldReader);
+    const stops = readers.map(() => new AbortController());
+    const calls = readers.map((reader, at) =>
+      pool.probeRemote(reader, { signal: stops[at]?.signal ?? unaborted() }),
+    );
+    const ended = Promise.allSettled(calls);
+    let isFifthAsked = false;
+    void readers[4]?.asked.then(() => {
+      isFifthAsked = true;
+    });
+    await Promise.all(readers.slice(0, 4).map(({ asked }) => asked));
+    expect(pool.pids()).toHaveLength(1);
+    expect(isFifthAsked).toBe(false);
+    stops[0]?.abort('enough');
+    await readers[4]?.asked;
+    for (const stop of stops) stop.abort('enough');
+    for (const outcome of await ended) expect(outcome).toMatchObject({ reason: 'enough' });
+  });
+
+  it('that lose their process by another one are served all the same; that one alone fails', async () => {
+    const pool = start();
+    const whole = await readerOf(inFolder('clip.mp4'));
+    const held = heldReader();
+    let reads = 0;
+    const innocent: RandomAccessReader = {
+      size: whole.size,
+      read: (...part) => (reads++ === 0 ? held.read(...part) : whole.read(...part)),
+    };
+    const killer: RandomAccessReader = {
+      size: whole.size,
+      read() {
+        process.kill(pool.pids()[0] ?? 0, 'SIGKILL');
+        return new Promise(() => {});
+      },
+    };
+    const served = pool.probeRemote(innocent, { signal: unaborted() });
+    await held.asked;
+    const failed = pool.probeRemote(killer, { signal: unaborted() });
+    await expect(failed).rejects.toMatchObject({ name: 'MediaProcessError', reason: 'CRASHED' });
+    expect(await served).toMatchObject({ width: 640 });
+  });
+
+  it('leave a process that has had its calls, and do not keep the next one from being served', async () => {
+    const pool = start({ maxCallsPerChild: 1 });
+    const reader = heldReader();
+    const stop = new AbortController();
+    const call = pool.probeRemote(reader, { signal: stop.signal });
+    await reader.asked;
+    expect(await pool.probeFile(inFolder('clip.mp4'), { signal: unaborted() })).toMatchObject({ width: 640 });
+    stop.abort('enough');
+    await expect(call).rejects.toBe('enough');
+    await expect.poll(() => pool.pids()).toEqual([]);
   });
 });
 
