@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { resolve } from 'node:path';
+import { isAbsolute, resolve } from 'node:path';
 import { z } from 'zod';
 
 /** The rules of the server for every index, unless SLUICE_REQUIREMENTS says otherwise; bytes, seconds and pixels. */
@@ -21,6 +21,7 @@ export class ConfigError extends Error {
 }
 
 const seconds = (fallback: number) => z.coerce.number().positive().max(86_400).default(fallback);
+const port = z.coerce.number().int().min(0).max(65_535);
 const count = (fallback: number) => z.coerce.number().int().min(1).max(1000).default(fallback);
 const flag = z
   .enum(['0', '1', 'true', 'false', 'on', 'off', 'yes', 'no'])
@@ -39,6 +40,17 @@ const secretKey = z
   .string()
   .transform((text) => Buffer.from(text, 'base64'))
   .refine((key) => key.length === 32, 'must be 32 bytes in base64');
+
+const previousSecretKeys = list
+  .transform((texts) => texts.map((text) => Buffer.from(text, 'base64')))
+  .refine(
+    (keys) => keys.every((key) => key.length === 32),
+    'must be keys of 32 bytes in base64, with commas between them',
+  );
+
+const folders = list
+  .refine((paths) => paths.every(isAbsolute), 'must be absolute paths, with commas between them')
+  .transform((paths) => paths.map((path) => resolve(path)));
 
 const requirements = z
   .string()
@@ -60,19 +72,25 @@ const requirements = z
 
 const settings = z.object({
   HOST: z.string().default('127.0.0.1'),
-  PORT: z.coerce.number().int().min(0).max(65_535).default(4000),
+  PORT: port.default(4000),
   DATABASE_URL: postgresUrl.optional(),
   LISTEN_DATABASE_URL: postgresUrl.optional(),
   SLUICE_DATA_DIR: z.string().default('./.sluice'),
-  SLUICE_STORAGE_URL: z.string().startsWith('file:///', 'must be file:///folder').optional(),
+  SLUICE_STORAGE_URL: z
+    .string()
+    .regex(/^(file:\/\/\/|s3:\/\/[a-z0-9])/, 'must be file:///folder or s3://bucket/prefix?region=…')
+    .optional(),
   SLUICE_PUBLIC_URL: z.url({ protocol: /^https?$/ }).optional(),
   SLUICE_SECRET_KEY: secretKey.optional(),
+  SLUICE_PREVIOUS_SECRET_KEYS: previousSecretKeys,
   SLUICE_API_KEY: z
     .string()
     .regex(/^slc_[A-Za-z0-9_-]{32,200}$/, 'must be slc_ and 32 to 200 of A-Z a-z 0-9 _ -')
     .optional(),
   SLUICE_PLAN_SECONDS: seconds(5),
   SLUICE_ALLOW_ADDRESSES: list,
+  SLUICE_ALLOW_FOLDERS: folders,
+  SLUICE_AWS_DEFAULT_CREDENTIALS: flag.optional(),
   SLUICE_ALLOW_ORIGINS: list,
   SLUICE_TRANSFER_CONCURRENCY: count(8),
   SLUICE_INDEX_CONCURRENCY: count(availableParallelism()),
@@ -80,8 +98,11 @@ const settings = z.object({
   SLUICE_SWEEP_SECONDS: seconds(5),
   SLUICE_GRACE_SECONDS: seconds(20),
   SLUICE_RETRY_BASE_SECONDS: seconds(5),
+  SLUICE_STORAGE_FULL_SECONDS: seconds(30),
+  SLUICE_RETAIN_DAYS: z.coerce.number().int().min(0).max(36_500).default(90),
   SLUICE_PROBE_CHILDREN: count(2),
   SLUICE_REQUIREMENTS: requirements.optional(),
+  SLUICE_HEALTH_PORT: port.optional(),
   SLUICE_PRODUCTION: flag.optional(),
   SLUICE_MEDIA_URL_SECONDS: z.coerce.number().int().min(60).max(604_800).default(3600),
   SLUICE_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
@@ -117,9 +138,12 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env) {
     storageUrl: env.SLUICE_STORAGE_URL,
     publicUrl: env.SLUICE_PUBLIC_URL?.replace(/\/+$/, ''),
     secretKey: env.SLUICE_SECRET_KEY,
+    previousSecretKeys: env.SLUICE_PREVIOUS_SECRET_KEYS,
     apiKey: env.SLUICE_API_KEY,
     planSeconds: env.SLUICE_PLAN_SECONDS,
     allowAddresses: env.SLUICE_ALLOW_ADDRESSES,
+    allowFolders: env.SLUICE_ALLOW_FOLDERS,
+    awsDefaultCredentials: env.SLUICE_AWS_DEFAULT_CREDENTIALS ?? false,
     allowOrigins: env.SLUICE_ALLOW_ORIGINS,
     transferConcurrency: env.SLUICE_TRANSFER_CONCURRENCY,
     indexConcurrency: env.SLUICE_INDEX_CONCURRENCY,
@@ -127,8 +151,11 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env) {
     sweepSeconds: env.SLUICE_SWEEP_SECONDS,
     graceSeconds: env.SLUICE_GRACE_SECONDS,
     retryBaseSeconds: env.SLUICE_RETRY_BASE_SECONDS,
+    storageFullSeconds: env.SLUICE_STORAGE_FULL_SECONDS,
+    retainDays: env.SLUICE_RETAIN_DAYS,
     probeChildren: env.SLUICE_PROBE_CHILDREN,
     requirements: { ...DEFAULT_REQUIREMENTS, ...env.SLUICE_REQUIREMENTS } as typeof DEFAULT_REQUIREMENTS,
+    healthPort: env.SLUICE_HEALTH_PORT,
     production: env.SLUICE_PRODUCTION ?? env.DATABASE_URL !== undefined,
     mediaUrlSeconds: env.SLUICE_MEDIA_URL_SECONDS,
     logLevel: env.SLUICE_LOG_LEVEL,

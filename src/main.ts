@@ -1,14 +1,20 @@
 #!/usr/bin/env node
 import type { Logger } from 'pino';
-import { type App, startApp, stopRunningApps } from './app.ts';
+import type { App } from './app.ts';
+import type { Running } from './app-open.ts';
+import { logWarnings } from './app-warnings.ts';
 import { type Config, readConfig } from './config.ts';
-import { createLog } from './log.ts';
+import { createLog as openLog } from './log.ts';
+import { stopRunningApps } from './shutdown.ts';
 
-const USAGE = `Usage: sluice [all | migrate | demo [--exit] | help]
+const USAGE = `Usage: sluice [all | api | worker | migrate | rotate-secrets | demo [--exit] | help]
 
-  all       API and worker in one process (what is done without a command)
-  migrate   brings the database of DATABASE_URL up to date, and ends
-  demo      imports sample clips and shows their progress; --exit ends after the outcomes
+  all              API and worker in one process (what is done without a command)
+  api              the API alone; any number of processes on one DATABASE_URL
+  worker           a worker alone, likewise; it answers /health and /metrics on SLUICE_HEALTH_PORT
+  migrate          brings the database of DATABASE_URL up to date, and ends
+  rotate-secrets   encrypts stored secrets with SLUICE_SECRET_KEY that one of SLUICE_PREVIOUS_SECRET_KEYS has encrypted
+  demo             imports sample clips and shows their progress; --exit ends after the outcomes
 
 Settings come from the environment; README.md lists them.
 `;
@@ -20,9 +26,14 @@ async function main(args: readonly string[]): Promise<number> {
   const [command = 'all', ...options] = args;
   switch (command) {
     case 'all':
-      return await runAll(readConfig());
+    case 'api':
+      return await runApi(readConfig(), command);
+    case 'worker':
+      return await runWorker(readConfig());
     case 'migrate':
       return await (await import('./migrate-command.ts')).runMigrate(readConfig(), createLog);
+    case 'rotate-secrets':
+      return await (await import('./rotate-secrets-command.ts')).runRotateSecrets(readConfig(), createLog);
     case 'demo':
       return await (await import('./demo-command.ts')).runDemoCommand(readConfig, {
         createLog,
@@ -39,13 +50,31 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-async function runAll(config: Config): Promise<number> {
+/** The log, which is also told what Node would print. */
+function createLog(config: Pick<Config, 'logLevel'>): Logger {
+  const log = openLog(config);
+  logWarnings(log);
+  return log;
+}
+
+async function runApi(config: Config, role: 'all' | 'api'): Promise<number> {
   const log = createLog(config);
-  const app = await startApp(config, log);
+  const signals = listenForSignals(log);
+  const app = await (await import('./app.ts')).startApp(config, log, role);
   log.info({ url: app.url }, 'Sluice is ready');
   if (app.firstKey !== null && config.apiKey === undefined) showFirstKey(app.firstKey);
   if (!config.production) process.stdout.write(`GraphiQL: ${app.url}/graphql${keyFragment(app, config)}\n`);
-  await untilStopped(app, log);
+  await signals.stop(app);
+  return 0;
+}
+
+async function runWorker(config: Config): Promise<number> {
+  const log = createLog(config);
+  const signals = listenForSignals(log);
+  // Without the API and its schema, which a worker has no use for.
+  const worker = await (await import('./app-worker.ts')).startWorker(config, log);
+  log.info('the worker is ready');
+  await signals.stop(worker);
   return 0;
 }
 
@@ -57,22 +86,42 @@ function showFirstKey(key: string): void {
 const keyFragment = (app: App, config: Config) =>
   app.firstKey !== null && config.apiKey === undefined ? `#key=${app.firstKey}` : '';
 
-/** Waits for a signal to stop, and stops; a later second signal hands running jobs back at once. */
-async function untilStopped(app: App, log: Logger): Promise<void> {
-  await new Promise<void>((resolve) => {
-    let first: number | null = null;
+interface Signals {
+  /** Waits for a signal to stop, unless one has come already, and stops. */
+  stop(app: Running): Promise<void>;
+}
+
+/**
+ * Listens for signals to stop, from now on: one that comes during the start is heeded after it. A later second one hands
+ * running jobs back at once, or breaks off the start.
+ */
+function listenForSignals(log: Logger): Signals {
+  let first: number | null = null;
+  let started: Running | null = null;
+  const signaled = new Promise<void>((resolve) => {
     const onSignal = (signal: NodeJS.Signals) => {
       if (first === null) {
         first = Date.now();
         log.info({ signal }, 'stopping');
         resolve();
-      } else if (Date.now() - first > SAME_SIGNAL_MS) app.hurry();
+      } else if (Date.now() - first > SAME_SIGNAL_MS) {
+        if (started === null) end(new Error(`${signal} has come again before the start was over`));
+        else started.hurry();
+      }
     };
     process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
   });
-  await app.stop();
-  log.info('stopped');
+  return {
+    async stop(app) {
+      started = app;
+      await signaled;
+      await app.stop();
+      log.info('stopped');
+    },
+  };
 }
+
+const untilStopped = (app: App, log: Logger): Promise<void> => listenForSignals(log).stop(app);
 
 /** What people can act on is said in one line; anything else is a fault of ours and comes with its stack. */
 function describe(error: unknown): string {

@@ -5,7 +5,8 @@ const CONNECT_TIMEOUT_MS = 5000;
 
 /** A connection that receives notifications. */
 export interface ListenConnection {
-  readonly client: pg.Client;
+  /** Runs a statement without values, after those before it. */
+  readonly query: (statement: string) => Promise<unknown>;
   /** Ours, so that it can be destroyed: a half-open connection would not answer to a polite end. */
   readonly socket: Socket;
 }
@@ -35,9 +36,19 @@ export async function openListenConnection(
   client.on('notification', ({ channel, payload = '' }) => onNotification(channel, payload));
   try {
     await client.connect();
-    return { client, socket };
+    return { query: inTurn((statement) => client.query(statement)), socket };
   } catch (error) {
     socket.destroy();
     throw error;
   }
+}
+
+/** One at a time: a connection that is given a further statement meanwhile only queues it, and will not for ever. */
+function inTurn(run: (statement: string) => Promise<unknown>): ListenConnection['query'] {
+  let last: Promise<unknown> = Promise.resolve();
+  return (statement) => {
+    const result = last.then(() => run(statement));
+    last = result.catch(() => {});
+    return result;
+  };
 }

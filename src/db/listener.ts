@@ -94,7 +94,7 @@ class ReconnectingListener implements Listener {
   async #tell(statement: 'listen' | 'unlisten', channel: string): Promise<void> {
     const connection = this.#connection;
     try {
-      await connection?.client.query(`${statement} ${pg.escapeIdentifier(channel)}`);
+      await connection?.query(`${statement} ${pg.escapeIdentifier(channel)}`);
     } catch (error) {
       this.#log.debug({ err: error, channel }, `${statement} failed`);
       connection?.socket.destroy();
@@ -113,7 +113,7 @@ class ReconnectingListener implements Listener {
   }
 
   /** Pings the connection from time to time; resolves when it is closed, whoever closed it. */
-  async #untilLost({ client, socket }: ListenConnection): Promise<void> {
+  async #untilLost({ query, socket }: ListenConnection): Promise<void> {
     const closed = new AbortController();
     const onClose = () => closed.abort();
     socket.once('close', onClose);
@@ -122,7 +122,7 @@ class ReconnectingListener implements Listener {
       const pause = sleep(this.#options.pingSeconds * 1000, undefined, { signal: closed.signal });
       await pause.catch(() => {});
       if (closed.signal.aborted) break;
-      await client.query('select 1').catch((error: Error) => socket.destroy(error));
+      await query('select 1').catch((error: Error) => socket.destroy(error));
     }
     if (!socket.closed) await once(socket, 'close').catch(() => {});
     if (!this.#stopping.signal.aborted) this.#log.warn('the connection for notifications was lost');

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { drizzle } from 'drizzle-orm/node-postgres';
 import type { PgTransactionConfig } from 'drizzle-orm/pg-core';
 import type { Database, Transaction } from './client.ts';
+import { isConnectionError } from './connection-errors.ts';
 import { relations } from './relations.ts';
 import { sqlState } from './sql-state.ts';
 
@@ -50,9 +51,14 @@ async function runOnce<T>(
   config?: PgTransactionConfig,
 ): Promise<T> {
   const client = await db.$client.connect();
+  let fault: unknown;
   try {
     return await drizzle({ client, relations }).transaction(work, config);
+  } catch (error) {
+    fault = error;
+    throw error;
   } finally {
-    client.release();
+    // One that gave no answer in time looks sound to the pool, and one that became read-only belongs to no primary any more.
+    client.release(isConnectionError(fault));
   }
 }

@@ -3,6 +3,7 @@ import { DrizzleQueryError } from 'drizzle-orm';
 import { GraphQLError } from 'graphql';
 import type { Logger } from 'pino';
 import { BadFilterError, TOO_COMPLEX } from '../services/errors.ts';
+import { isDatabaseAway } from '../services/when-connected.ts';
 
 const code = (error: GraphQLError) => error.extensions.code;
 
@@ -19,6 +20,19 @@ export function withCode(error: GraphQLError): GraphQLError {
 function withoutHint(error: GraphQLError): GraphQLError {
   const message = error.message.replace(/ Did you mean [^?]*\?/g, '');
   return message === error.message ? error : derived(error, { message, extensions: error.extensions });
+}
+
+/** The same error of a variable without its value, which graphql repeats: it may hold a secret, and errors get into logs. */
+function withoutValue(error: GraphQLError): GraphQLError {
+  const [, variable] = /^Variable "(\$\w+)" got invalid value /.exec(error.message) ?? [];
+  const cause = error.originalError;
+  if (variable === undefined || !(cause instanceof GraphQLError)) return error;
+  const [place = ''] = / at "[^"]*"$/.exec(error.message.slice(0, -`; ${cause.message}`.length)) ?? [];
+  const said = cause.message.replace(/( cannot represent [^:]*): [\s\S]*$/, '$1.');
+  return derived(error, {
+    message: `Variable "${variable}" got an invalid value${place}; ${said}`,
+    extensions: error.extensions,
+  });
 }
 
 const CODES: ReadonlySet<string> = new Set([
@@ -62,12 +76,41 @@ export function createErrorMask({
   return (error) => {
     const expected = toExpected(error);
     if (expected !== null) return hints ? expected : withoutHint(expected);
-    const errorId = randomUUID();
     const at = error instanceof GraphQLError ? error : undefined;
-    log.error({ ...loggable(at?.originalError ?? error), errorId, path: at?.path }, 'unexpected error');
+    const cause = at?.originalError ?? error;
+    if (isDatabaseAway(cause)) {
+      log.warn({ ...loggable(cause), path: at?.path }, 'a request failed: the database cannot be reached');
+      const { message, extensions } = databaseAway();
+      return at ? derived(at, { message, extensions }) : new GraphQLError(message, { extensions });
+    }
+    const errorId = randomUUID();
+    log.error({ ...loggable(cause), errorId, path: at?.path }, 'unexpected error');
     const message = `Unexpected error. Its id in the server's log is ${errorId}.`;
     const extensions = { code: 'INTERNAL_SERVER_ERROR', errorId };
     return at ? derived(at, { message, extensions }) : new GraphQLError(message, { extensions });
+  };
+}
+
+/** Long enough for a restart; nobody has to wait for a failover in one go. */
+const RETRY_AFTER_SECONDS = 2;
+
+/** What is answered while the database is away, over HTTP with 503. */
+export function databaseAway(): {
+  readonly message: string;
+  readonly extensions: Record<string, unknown>;
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+} {
+  const status = 503;
+  const headers = { 'retry-after': String(RETRY_AFTER_SECONDS) };
+  const extensions = { code: 'INTERNAL_SERVER_ERROR', retryAfterSeconds: RETRY_AFTER_SECONDS };
+  // Yoga's way to be told of both; not enumerable, so that a socket's answer has no such thing in it.
+  Object.defineProperty(extensions, 'http', { value: { status, headers } });
+  return {
+    message: `The database cannot be reached at the moment. Try again in ${RETRY_AFTER_SECONDS} seconds; a change may have been made all the same.`,
+    extensions,
+    status,
+    headers,
   };
 }
 
@@ -80,7 +123,7 @@ function loggable(error: unknown): { readonly err: unknown; readonly statement?:
 function toExpected(error: unknown): GraphQLError | null {
   if (!(error instanceof GraphQLError)) return null;
   const cause = error.originalError;
-  if (cause === undefined || cause instanceof GraphQLError) return withCode(error);
+  if (cause === undefined || cause instanceof GraphQLError) return withCode(withoutValue(error));
   if (cause instanceof BadFilterError)
     return derived(error, { message: cause.message, extensions: { code: 'BAD_USER_INPUT' } });
   return null;

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { CloseCode, handleProtocols, makeServer } from 'graphql-ws';
 import type { Logger } from 'pino';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { isDatabaseAway } from '../services/when-connected.ts';
 import { createProtocol, type ProtocolOptions, type SocketExtra } from './websocket-protocol.ts';
 
 export interface WebSocketOptions extends ProtocolOptions {
@@ -22,6 +23,7 @@ const PING_MS = 12_000;
 const CLOSE_MS = 2_000;
 const TOO_BIG = 1009;
 const GOING_AWAY = 1001;
+const TRY_AGAIN_LATER = 1013;
 
 /**
  * GraphQL over WebSocket (graphql-transport-ws) beside the HTTP routes, on the same port and with the same limits.
@@ -103,6 +105,11 @@ function adapt(socket: WebSocket, log: Logger): Parameters<ReturnType<typeof mak
         take(String(data)).catch((error: unknown) => {
           // What cannot be sent any more is no fault.
           if (socket.readyState !== socket.OPEN) return;
+          if (isDatabaseAway(error)) {
+            log.warn({ err: error }, 'a socket was closed: the database cannot be reached');
+            // Clients come again after this one, and never after an internal error.
+            return socket.close(TRY_AGAIN_LATER, 'Try again later');
+          }
           log.error({ err: error }, 'a message of a socket was not handled');
           socket.close(CloseCode.InternalServerError, 'Internal server error');
         });

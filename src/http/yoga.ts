@@ -17,6 +17,7 @@ import type { Context } from '../schema/context.ts';
 import { TOO_COMPLEX } from '../services/errors.ts';
 import type { Viewer } from '../services/viewer.ts';
 import { type ErrorMask, withCode } from './errors.ts';
+import { usePatientEvents } from './patient-events.ts';
 
 /** What a transport knows of a request before it is executed. */
 export interface RequestContext {
@@ -63,6 +64,7 @@ export function createGraphQL(options: YogaOptions): Yoga {
       maxAliasesPlugin({ n: LIMITS.aliases, allowList: [], ...limits }),
       maxDirectivesPlugin({ n: LIMITS.directives, ...limits }),
       useDeadline(options.deadlineSeconds),
+      usePatientEvents(),
       useErrorCodes(options),
       ...(options.production ? [useSecrecy()] : []),
     ],

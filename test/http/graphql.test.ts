@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { ListenError } from '../../src/http/server.ts';
+import { ListenError } from '../../src/http/fastify.ts';
 import {
   ask,
   codesOf,
