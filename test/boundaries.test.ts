@@ -30,10 +30,24 @@ const EVERYTHING = Object.keys(MAY_IMPORT).filter((unit) => unit !== 'main');
 /** The files of the composition root. */
 const APP_FILES = new Set([
   'app.ts',
+  'app-health.ts',
+  'app-metrics.ts',
+  'app-metrics-jobs.ts',
+  'app-metrics-parts.ts',
+  'app-metrics-queue.ts',
+  'app-notifications.ts',
+  'app-open.ts',
+  'app-parts.ts',
+  'app-server.ts',
+  'app-warnings.ts',
+  'app-work.ts',
+  'app-worker.ts',
+  'shutdown.ts',
   'prober.ts',
   'secret-key.ts',
   'log.ts',
   'migrate-command.ts',
+  'rotate-secrets-command.ts',
   'demo-command.ts',
 ]);
 

@@ -202,7 +202,9 @@ describe('an import from what is no plain http or https URL', () => {
     'http://pass-word-2@example.com/video.mp4',
     `http://a:pass-word-3@127.0.0.1/${'x'.repeat(9000)}`,
   ];
-  const TABLES = ['imports', 'import_entries', 'tasks', 'failed_files', 'idempotency_keys', 'jobs'];
+  // Without those that a server always has, which plan themselves anew.
+  const IMPORT_JOBS = `jobs where kind in ('plan-import', 'transfer-video', 'index-video')`;
+  const TABLES = ['imports', 'import_entries', 'tasks', 'failed_files', 'idempotency_keys', IMPORT_JOBS];
   const counts = async () => {
     const found: number[] = [];
     for (const table of TABLES) found.push(await rows.count(table));
@@ -211,7 +213,7 @@ describe('an import from what is no plain http or https URL', () => {
 
   test('is refused with the place of each of them, and nothing of it is stored', async () => {
     // A task of another test that still ends would change the counts.
-    await waitFor(async () => (await rows.count("jobs where kind <> 'delete-objects'")) === 0);
+    await waitFor(async () => (await rows.count(IMPORT_JOBS)) === 0);
     const before = await counts();
     const urls = ['http://example.com/good.mp4', ...BAD];
     const input = inputOf(urls, { idempotencyKey: 'refused' });

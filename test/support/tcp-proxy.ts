@@ -12,6 +12,8 @@ export interface TcpProxy {
   /** Cuts off all connections, and each new one at once, until `admit`. */
   refuse(): void;
   admit(): void;
+  /** New connections go to the host and port of another URL. */
+  redirect(targetUrl: string): void;
   /** How many connections were accepted so far. */
   accepted(): number;
   close(): Promise<void>;
@@ -19,7 +21,7 @@ export interface TcpProxy {
 
 /** Starts a proxy to the host and port of a URL. */
 export async function createTcpProxy(targetUrl: string): Promise<TcpProxy> {
-  const target = new URL(targetUrl);
+  let target = new URL(targetUrl);
   const sockets = new Set<Socket>();
   let isRefusing = false;
   let accepted = 0;
@@ -60,6 +62,9 @@ export async function createTcpProxy(targetUrl: string): Promise<TcpProxy> {
     },
     admit: () => {
       isRefusing = false;
+    },
+    redirect: (otherUrl) => {
+      target = new URL(otherUrl);
     },
     accepted: () => accepted,
     close: async () => {

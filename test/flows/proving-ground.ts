@@ -1,0 +1,113 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { expect } from 'vitest';
+import { type App, startApp } from '../../src/app.ts';
+import { readConfig } from '../../src/config.ts';
+import { createTestClient, type TestClient } from '../support/client.ts';
+import { createTestDatabase } from '../support/database.ts';
+import { finishDeletions } from '../support/oracle/deletions.ts';
+import { startSampler } from '../support/oracle/sampler.ts';
+import { checkOracle, installOracle } from '../support/oracle.ts';
+import { openRows, type Rows } from '../support/rows.ts';
+import { serverSettings, TEST_KEY } from '../support/server.ts';
+import { type Canceler, createCanceler } from './cancel-retry.ts';
+import { type FileOrigin, makeContents, startFileOrigin } from './file-origin.ts';
+
+/** Servers on one database and one storage, an origin, and an oracle that sees all that they do. */
+export interface ProvingGround {
+  readonly rows: Rows;
+  readonly databaseUrl: string;
+  readonly origin: FileOrigin;
+  /** Bytes of a sound video, others each time. */
+  readonly freshContent: () => Buffer;
+  /** Of the first server. */
+  readonly url: string;
+  readonly client: TestClient;
+  readonly canceler: Canceler;
+  /** Of each server. */
+  readonly cancelers: readonly Canceler[];
+  /** The folder of its objects. */
+  readonly storage: string;
+  /** Lets the job of a task go on that is stuck in PENDING or QUEUED. */
+  release(taskId: string): Promise<void>;
+  /** Notes what a client was told of past the cancelers. */
+  told(kind: 'imports' | 'tasks', id: string): void;
+  /** Runs something while counts are sampled; when all has ended and is deleted that was to be, the oracle must be green. */
+  prove(work: () => Promise<void>): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Starts one; the servers run in this process. */
+export async function startProvingGround({
+  servers = 1,
+  settings = {},
+}: {
+  readonly servers?: number;
+  readonly settings?: Readonly<Record<string, string>>;
+} = {}): Promise<ProvingGround> {
+  const database = await createTestDatabase();
+  const databaseUrl = database.url;
+  const dataDir = await mkdtemp(join(tmpdir(), 'sluice-proof-'));
+  const config = readConfig(
+    serverSettings({
+      databaseUrl,
+      dataDir,
+      SLUICE_PLAN_SECONDS: '20',
+      SLUICE_INDEX_CONCURRENCY: '4',
+      SLUICE_LOG_LEVEL: 'fatal', // Claims that are over are what is looked for.
+      ...settings,
+    }),
+  );
+  const storage = join(dataDir, 'media');
+  const apps: App[] = [];
+  for (let count = 0; count < servers; count += 1)
+    apps.push(await startApp(config, pino({ level: 'fatal' })));
+  const rows = await openRows(databaseUrl);
+  await installOracle(databaseUrl);
+  const accepted = { imports: [] as string[], tasks: [] as string[] };
+  const told = (kind: 'imports' | 'tasks', id: string) => void accepted[kind].push(id);
+  const clients = apps.map(({ url }) => createTestClient({ url, key: TEST_KEY }));
+  const cancelers = clients.map((client) => createCanceler(client, told));
+  const [app] = apps;
+  const [client] = clients;
+  const [canceler] = cancelers;
+  if (app === undefined || client === undefined || canceler === undefined)
+    throw new Error('there is no server');
+  const [freshContent, origin] = [await makeContents(), await startFileOrigin()];
+  return {
+    rows,
+    databaseUrl,
+    origin,
+    freshContent,
+    url: app.url,
+    client,
+    canceler,
+    cancelers,
+    told,
+    storage,
+    async release(taskId) {
+      await rows.all('update jobs set run_at = now() where subject_id = $1', [taskId.slice('task_'.length)]);
+    },
+    async prove(work) {
+      const sampler = await startSampler(databaseUrl, canceler.counts);
+      try {
+        await work();
+      } catch (error) {
+        await sampler.stop();
+        throw error;
+      }
+      await finishDeletions(databaseUrl);
+      expect(await checkOracle({ databaseUrl, storage, accepted, sampler })).toEqual([]);
+      expect(sampler.looks()).toBeGreaterThan(0);
+    },
+    async stop() {
+      await rows.close();
+      for (const running of apps) await running.stop();
+      await origin.close();
+      await database.drop();
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,51 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { join, relative, sep } from 'node:path';
+import type pg from 'pg';
+
+/** How an oracle looks at a storage: past the product. */
+export interface StoredObjects {
+  /** All keys, those of unfinished writes too. */
+  list(): Promise<readonly string[]>;
+  read(key: string): AsyncIterable<Uint8Array>;
+}
+
+/** A storage that is a folder: each file is an object, whatever its name. */
+export function objectsIn(folder: string): StoredObjects {
+  return {
+    async list() {
+      const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(noneIfMissing);
+      return entries
+        .filter((entry) => !entry.isDirectory())
+        .map((entry) => relative(folder, join(entry.parentPath, entry.name)).split(sep).join('/'));
+    },
+    read: (key) => createReadStream(join(folder, key)),
+  };
+}
+
+function noneIfMissing(error: NodeJS.ErrnoException): [] {
+  if (error.code === 'ENOENT') return [];
+  throw error;
+}
+
+/** That the objects of a storage are those of the videos, whole, and no others. */
+export async function objectFaults(client: pg.Client, objects: StoredObjects): Promise<readonly string[]> {
+  const { rows } = await client.query<{ id: string; storage_key: string; sha256: string }>(
+    'select id, storage_key, sha256 from videos',
+  );
+  const keys = new Set(await objects.list());
+  const faults: string[] = [];
+  for (const { id, storage_key: key, sha256 } of rows) {
+    if (!keys.delete(key)) faults.push(`video ${id}: its object ${key} is missing`);
+    else if ((await digest(objects.read(key))) !== sha256)
+      faults.push(`video ${id}: its object ${key} holds other bytes`);
+  }
+  return [...faults, ...[...keys].map((key) => `object ${key}: belongs to no video`)];
+}
+
+async function digest(bytes: AsyncIterable<Uint8Array>): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of bytes) hash.update(chunk);
+  return hash.digest('hex');
+}

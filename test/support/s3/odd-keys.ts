@@ -1,0 +1,22 @@
+/** Keys of every kind that S3 takes. */
+export const oddKeys: readonly string[] = [
+  'plain.mp4',
+  'with space.mp4',
+  'a+b.mp4',
+  'a%2Fb.mp4',
+  '100%.mp4',
+  'new\nline.mp4',
+  'folder/',
+  '../up.mp4',
+  './here/../there.mp4',
+  'double//slash.mp4',
+  '/leading.mp4',
+  'naïve/日本語/🎬.mp4',
+  '🎬 behind it in UTF-8 only.mp4',
+  '\uff5e behind surrogates in UTF-16 only.mp4',
+  'quotes"\'&<>;.mp4',
+  '?query=1&b#hash.mp4',
+  '*(!)~-_.mp4',
+  '\\back.mp4',
+  'é'.repeat(512),
+];
