@@ -69,24 +69,35 @@ async function judgeWindow(
   const known = await lookUp(judging, entries, sources);
   let decided: Decision[] = [];
   let open = entries.length;
+  let fault: { readonly error: unknown } | null = null;
   const done = new AbortController();
   for (const [at, entry] of entries.entries()) {
     const source = sources[at] as Source; // As many as there are entries.
-    void judgeEntry(judging, entry, { source, known: known.get(entry.ordinal) ?? UNKNOWN }).then(
-      (verdict) => {
+    judgeEntry(judging, entry, { source, known: known.get(entry.ordinal) ?? UNKNOWN })
+      .then((verdict) => {
         if (verdict) decided.push({ ...entry, verdict, sourceHash: source.hash });
+      })
+      // Nothing of it is known to fail; were it to, the run must end, and not the process.
+      .catch((error: unknown) => {
+        fault ??= { error };
+      })
+      .finally(() => {
         open -= 1;
-        if (open === 0) done.abort();
-      },
-    );
+        if (open === 0 || fault !== null) done.abort();
+      });
   }
-  while (open > 0 && !signal.aborted) {
+  while (open > 0 && fault === null && !signal.aborted) {
     await pause(HAND_ON_MS, AbortSignal.any([done.signal, signal]));
     const batch = decided;
     decided = [];
     if (batch.length > 0) await record(batch);
   }
   if (decided.length > 0) await record(decided);
+  throwFault(fault);
+}
+
+function throwFault(fault: { readonly error: unknown } | null): void {
+  if (fault !== null) throw fault.error;
 }
 
 const pause = (ms: number, signal: AbortSignal) => sleep(ms, undefined, { signal }).catch(() => {});
