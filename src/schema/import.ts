@@ -66,7 +66,9 @@ const ImportError = builder
     }),
   });
 
-const FIGURES_SELECTION = { columns: { id: true, state: true, found: true, counts: true } } as const;
+const FIGURES_SELECTION = {
+  columns: { id: true, state: true, found: true, counts: true, runs: true },
+} as const;
 
 export const Import = builder.drizzleNode('imports', {
   name: 'Import',

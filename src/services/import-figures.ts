@@ -18,6 +18,7 @@ export interface ImportRow {
   readonly state: ImportState;
   readonly found: number;
   readonly counts: StoredCounts | null;
+  readonly runs: number;
 }
 
 /** Figures of a running import may be this old: everybody who asks within that time gets the same. */
@@ -126,6 +127,7 @@ export interface FigureReader {
 interface Cached {
   readonly at: number;
   readonly state: ImportState;
+  readonly runs: number;
   readonly figures: Promise<ImportFigures>;
 }
 
@@ -163,11 +165,13 @@ export function createFigureReader(db: Database): FigureReader {
       if (row.counts !== null) return Promise.resolve(finishedFigures(row, row.counts));
       const cached = cache.get(row.id);
       const now = Date.now();
-      // Counts from before the end of planning would say that something is undecided still.
-      if (cached && now - cached.at < MAX_AGE_MS && cached.state === row.state) return cached.figures;
+      // Counts from before the end of planning would say that something is undecided still, those of an earlier run that
+      // something has failed that is tried again.
+      const isSame = cached?.state === row.state && cached.runs === row.runs;
+      if (cached && isSame && now - cached.at < MAX_AGE_MS) return cached.figures;
       for (const [id, entry] of cache) if (now - entry.at >= MAX_AGE_MS) cache.delete(id);
       const figures = count(row.id);
-      cache.set(row.id, { at: now, state: row.state, figures });
+      cache.set(row.id, { at: now, state: row.state, runs: row.runs, figures });
       figures.catch(() => cache.delete(row.id));
       return figures;
     },

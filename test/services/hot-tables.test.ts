@@ -63,5 +63,5 @@ test('finished jobs leave their table, and what can be claimed stays small howev
   }
   const [first = 0] = sizes;
   // Pages that were emptied are used again one vacuum later.
-  expect(Math.max(...sizes)).toBeLessThanOrEqual(2 * first);
+  expect(Math.max(...sizes)).toBeLessThanOrEqual(3 * first);
 });
