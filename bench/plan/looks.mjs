@@ -9,6 +9,7 @@ import { startStore } from './s3-store.mjs';
 
 const PLANNED = 'Sluice: listed, planned, answered';
 const DOWNLOADED = 'fetched whole, then ffprobe';
+const ONE_BY_ONE = 'the same, one file after the other';
 const URLS = 'ffprobe on the URL';
 const SETTINGS = {
   SLUICE_PLAN_SECONDS: '600',
@@ -59,6 +60,7 @@ const counted = async (store, work) => {
 const CONTENDERS = {
   [PLANNED]: measurePlanning,
   [DOWNLOADED]: (store, keys) => counted(store, () => downloadAndProbe(store, keys)),
+  [ONE_BY_ONE]: (store, keys) => counted(store, () => downloadAndProbe(store, keys, 1)),
   [URLS]: (store, keys) => counted(store, () => probeUrls(store, keys)),
 };
 
@@ -108,11 +110,12 @@ const HEAD = [
 function print(rows, { count, latencyMs, rounds, version }) {
   const names = Object.keys(CONTENDERS).filter((name) => rows.some((row) => row.name === name));
   const body = names.map((name) => cellsOf(rows, name, count));
-  const missing = version === null ? [[DOWNLOADED], [URLS]].map(([name]) => [name, 'not installed']) : [];
+  const missing =
+    version === null ? [[DOWNLOADED], [ONE_BY_ONE], [URLS]].map(([name]) => [name, 'not installed']) : [];
   process.stdout.write(`
 ${count} clips of 1 to 10 MB (mp4 with its index in front and behind, mov, mkv, webm, ts) in a bucket of a store on the loopback that waits
 ${latencyMs} ms before each answer. Sluice: startImport of that bucket until it answers STARTED, each file decided; transfers are
-held back. Its peers take eight files at once; ${version ?? 'there is no ffprobe'}. Medians of ${rounds} rounds in turn; "times as
+held back. Its peers take eight files at once, but for the one that says otherwise; ${version ?? 'there is no ffprobe'}. Medians of ${rounds} rounds in turn; "times as
 long": the median of the rounds' ratios to Sluice. Node ${process.version}, ${cpus().length} CPUs.\n\n`);
   process.stdout.write(
     `${formatTable([HEAD, ...body, ...missing].map((row) => [...row, ...Array(HEAD.length - row.length).fill('')]))}\n`,

@@ -19,8 +19,12 @@ export const ffprobeVersion = () =>
 
 const FFPROBE = process.env.FFPROBE ?? 'ffprobe';
 
-/** Fetches each object to the disk and has ffprobe look at it there, as a script would. @returns seconds */
-export async function downloadAndProbe(store, keys) {
+/**
+ * Fetches each object to the disk and has ffprobe look at it there, as a script would.
+ * @param atOnce how many files
+ * @returns seconds
+ */
+export async function downloadAndProbe(store, keys, atOnce = AT_ONCE) {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-bench-peer-'));
   const { endpoint, accessKeyId, secretAccessKey } = store;
   const client = new S3Client({
@@ -30,13 +34,14 @@ export async function downloadAndProbe(store, keys) {
     credentials: { accessKeyId, secretAccessKey },
   });
   try {
-    return await timed(keys, async (key) => {
+    const fetchAndProbe = async (key) => {
       const path = join(folder, key.replaceAll('/', '-'));
       const { Body } = await client.send(new GetObjectCommand({ Bucket: 'clips', Key: key }));
       await pipeline(Body, createWriteStream(path));
       await probe(path);
       await rm(path);
-    });
+    };
+    return await timed(keys, fetchAndProbe, atOnce);
   } finally {
     client.destroy();
     await rm(folder, { recursive: true });
@@ -61,12 +66,12 @@ async function probe(input) {
     throw new Error(`ffprobe says nothing of ${input}`);
 }
 
-async function timed(keys, work) {
+async function timed(keys, work, atOnce = AT_ONCE) {
   const waiting = [...keys];
   const begin = performance.now();
   const worker = async () => {
     for (let key = waiting.shift(); key !== undefined; key = waiting.shift()) await work(key);
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  await Promise.all(Array.from({ length: atOnce }, worker));
   return (performance.now() - begin) / 1000;
 }
