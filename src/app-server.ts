@@ -12,6 +12,7 @@ import { createCursors } from './services/cursors.ts';
 import type { Services } from './services/deps.ts';
 import { createFigureReader } from './services/import-figures.ts';
 import { createMediaUrls } from './services/media-urls.ts';
+import { createRateLimit } from './services/rate-limit.ts';
 import { findVideoFile } from './services/video-file.ts';
 import { authenticate } from './services/viewer.ts';
 import type { Setting } from './shutdown.ts';
@@ -40,6 +41,7 @@ export async function startServer(setting: Setting, parts: ServerParts): Promise
   const mediaUrls = createMediaUrls({ secret, publicUrl: () => url, seconds: config.mediaUrlSeconds });
   const figures = createFigureReader(api);
   const cursors = await createCursors(api);
+  const rateLimit = createRateLimit(api, config.rateCallsPerMinute);
   const server = createHttpServer({
     host: config.host,
     port: config.port,
@@ -48,7 +50,16 @@ export async function startServer(setting: Setting, parts: ServerParts): Promise
     log,
     schema,
     authenticate: (key) => authenticate(api, key),
-    createContext: (viewer) => ({ viewer, db: api, services, figures, hub, cursors, mediaUrls }),
+    createContext: (viewer) => ({
+      viewer,
+      db: api,
+      services,
+      figures,
+      hub,
+      cursors,
+      mediaUrls,
+      rateLimit,
+    }),
     media: { urls: mediaUrls, find: (video) => findVideoFile({ db: api, storage }, video) },
     health: health.parts,
     metrics: metrics.render,

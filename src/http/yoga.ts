@@ -15,13 +15,15 @@ import {
 import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
 import type { Context } from '../schema/context.ts';
 import { TOO_COMPLEX } from '../services/errors.ts';
-import type { Viewer } from '../services/viewer.ts';
+import { hasScope, type Viewer } from '../services/viewer.ts';
 import { type ErrorMask, withCode } from './errors.ts';
 import { usePatientEvents } from './patient-events.ts';
 
 /** What a transport knows of a request before it is executed. */
 export interface RequestContext {
   readonly viewer: Viewer;
+  /** Adds a Retry-After to the answer; only where the transport has such a thing. */
+  readonly tellRetryAfter?: (seconds: number) => void;
 }
 
 export type Yoga = YogaServerInstance<RequestContext, Context>;
@@ -48,7 +50,10 @@ const LIMITS = { tokens: 2_000, depth: 14, aliases: 15, directives: 8 };
 export function createGraphQL(options: YogaOptions): Yoga {
   return createYoga<RequestContext, Context>({
     schema: options.schema,
-    context: ({ viewer }) => options.createContext(viewer),
+    context: ({ viewer, tellRetryAfter }) => ({
+      ...options.createContext(viewer),
+      ...(tellRetryAfter === undefined ? {} : { tellRetryAfter }),
+    }),
     graphqlEndpoint: '/graphql',
     graphiql: false,
     landingPage: false,
@@ -136,7 +141,7 @@ function useSecrecy(): Plugin<RequestContext> {
   const found = new WeakMap<DocumentNode, readonly GraphQLError[]>();
   return {
     onExecute({ args, context, setResultAndStopExecution }) {
-      if (context.viewer.scopes.includes('ADMIN')) return;
+      if (hasScope(context.viewer, 'ADMIN')) return;
       const { schema, document } = args;
       const errors = found.get(document) ?? validate(schema, document, [NoSchemaIntrospectionCustomRule]);
       found.set(document, errors);

@@ -15,6 +15,7 @@ import { sealUrl } from './source-urls.ts';
 import { waitingStages } from './stages.ts';
 import { importOptions, videoUrl } from './start-import-input.ts';
 import { unchangedVersion } from './unchanged-version.ts';
+import { type Amount, amountOf, NOTHING, openRoom } from './usage.ts';
 import type { Viewer } from './viewer.ts';
 
 const createTaskInput = z.object({
@@ -39,6 +40,7 @@ type CreateTask = z.output<typeof createTaskInput>;
  * @returns the row id of the task: a new one, or that of the first call with the same idempotency key
  * @throws {InvalidInputError} with everything that is wrong; nothing is stored
  * @throws {NotFoundError} when an id names nothing that the viewer reaches
+ * @throws {UsageLimitExceededError} when a limit of the team is reached
  * @throws {IdempotencyConflictError} when the idempotency key was used with another input
  */
 export async function createTask(services: Services, viewer: Viewer, input: unknown): Promise<string> {
@@ -56,7 +58,8 @@ export async function createTask(services: Services, viewer: Viewer, input: unkn
   const made = await transaction(services.db, async (tx) => {
     const used = await usedKey(tx, key);
     if (used?.taskId) return { taskId: used.taskId, isNew: false };
-    const taskId = await insertTask(tx, target, { input: parsed, source });
+    const reserved = await reserveOne(tx, target);
+    const taskId = await insertTask(tx, target, { input: parsed, source, reserved });
     await useKey(tx, key, { taskId });
     await enqueue(tx, transferVideo, { subjectId: taskId, teamId: target.teamId, payload: {} });
     return { taskId, isNew: true };
@@ -110,11 +113,25 @@ function decodeSegments(path: string): string {
   }
 }
 
+/** A video whose size nobody knows yet; nothing for a team without limits. */
+async function reserveOne(tx: Transaction, { teamId }: Target): Promise<Amount> {
+  const room = await openRoom(tx, teamId);
+  if (room === null) return NOTHING;
+  const amount = amountOf(null, { videos: 1 });
+  room.takeOrRefuse(amount);
+  return amount;
+}
+
 async function insertTask(
   tx: Transaction,
   target: Target,
-  { input, source }: { readonly input: CreateTask; readonly source: Awaited<ReturnType<typeof sourceOf>> },
+  given: {
+    readonly input: CreateTask;
+    readonly source: Awaited<ReturnType<typeof sourceOf>>;
+    readonly reserved: Amount;
+  },
 ): Promise<string> {
+  const { input, source, reserved } = given;
   const fileName = input.fileName ?? source.fileName;
   const id = uuidv7();
   await tx.insert(tasks).values({
@@ -133,6 +150,9 @@ async function insertTask(
     expectedSha256: input.sha256 ?? null,
     waitingFor: 'WORKER',
     stages: waitingStages(),
+    reservedVideos: reserved.videos,
+    reservedBytes: reserved.bytes,
+    reservedMilliseconds: reserved.milliseconds,
   });
   return id;
 }

@@ -74,15 +74,23 @@ export interface VideoFilter {
   readonly updatedAt?: Maybe<Range<Date>>;
 }
 
+/**
+ * The team that a call is for: the one named, else the key's default team.
+ * @returns its row id; null when the viewer does not reach it
+ */
+export function teamOf(viewer: Viewer, publicId: Maybe<string>): string | null {
+  const id = publicId == null ? viewer.defaultTeamId : fromPublicId('Team', publicId);
+  return id !== null && viewer.teamIds.includes(id) ? id : null;
+}
+
 /** Matches no row; written so that Postgres need not look at any. */
 const NOTHING = { id: { in: [] as string[] } };
 
 /** The team's rows of a list: of the team named, else of the team that another id names, else of the key's default team. */
 function ofTeam(viewer: Viewer, teamId: Maybe<string>, namesAnother: boolean) {
-  if (teamId == null)
-    return namesAnother ? { teamId: { in: [...viewer.teamIds] } } : { teamId: viewer.defaultTeamId };
-  const id = fromPublicId('Team', teamId);
-  return id !== null && viewer.teamIds.includes(id) ? { teamId: id } : NOTHING;
+  if (teamId == null && namesAnother) return { teamId: { in: [...viewer.teamIds] } };
+  const id = teamOf(viewer, teamId);
+  return id === null ? NOTHING : { teamId: id };
 }
 
 function byId<Column extends string>(column: Column, type: IdentifiedType, publicId: Maybe<string>) {

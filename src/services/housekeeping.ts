@@ -3,6 +3,7 @@ import { settleContent } from '../jobs/definitions.ts';
 import { wakeForgotten } from './content-claims.ts';
 import type { Services } from './deps.ts';
 import { finishImports } from './finish-import.ts';
+import { foldUsage } from './fold-usage.ts';
 import { planRecurringJobs } from './housekeeping-jobs.ts';
 
 const EVERY_SECONDS = 10;
@@ -21,6 +22,7 @@ export interface Housekeeping {
 const CHORES: readonly ((services: Services) => Promise<void>)[] = [
   (services) => finishImports(services),
   (services) => planRecurringJobs(services.db),
+  (services) => foldUsage(services.db),
   async (services) => {
     if ((await wakeForgotten(services.db)) > 0) services.jobs.wake(settleContent.kind);
   },
@@ -28,7 +30,7 @@ const CHORES: readonly ((services: Services) => Promise<void>)[] = [
 
 /**
  * Looks every ten seconds, jittered so that several servers do not all look at once, for imports that should have ended, for
- * tasks that wait for nobody, and whether the jobs that come round are planned.
+ * tasks that wait for nobody, for changes of what teams use, and whether the jobs that come round are planned.
  * @param everySeconds the time between two looks, give or take half of it
  */
 export function createHousekeeping(

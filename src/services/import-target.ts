@@ -2,7 +2,7 @@ import type { Database } from '../db/client.ts';
 import type { indexes } from '../db/tables/indexes.ts';
 import type { integrations } from '../db/tables/integrations.ts';
 import { NotFoundError } from './errors.ts';
-import { fromPublicId } from './public-ids.ts';
+import { ownedBy, teamOf } from './filters.ts';
 import type { Viewer } from './viewer.ts';
 
 export type IntegrationRow = typeof integrations.$inferSelect;
@@ -28,12 +28,11 @@ interface Asked {
  * @throws {NotFoundError} when one of them names nothing that the viewer reaches, or they are of different teams
  */
 export async function findTarget(db: Database, viewer: Viewer, asked: Asked): Promise<Target> {
-  const named = asked.teamId == null ? null : fromPublicId('Team', asked.teamId);
-  if (asked.teamId != null && (named === null || !viewer.teamIds.includes(named)))
-    throw new NotFoundError('team', ['input', 'teamId']);
+  const named = teamOf(viewer, asked.teamId);
+  if (named === null) throw new NotFoundError('team', ['input', 'teamId']);
   const integration = asked.integration ? await findIntegration(db, viewer, asked.integration) : null;
   const given = asked.indexId == null ? null : await findIndex(db, viewer, asked.indexId);
-  const teamId = named ?? given?.teamId ?? integration?.teamId ?? viewer.defaultTeamId;
+  const teamId = asked.teamId == null ? (given?.teamId ?? integration?.teamId ?? named) : named;
   if (given !== null && given.teamId !== teamId) throw new NotFoundError('index', ['input', 'indexId']);
   if (asked.integration && integration?.teamId !== teamId)
     throw new NotFoundError('integration', asked.integration.path);
@@ -41,11 +40,8 @@ export async function findTarget(db: Database, viewer: Viewer, asked: Asked): Pr
 }
 
 async function findIndex(db: Database, viewer: Viewer, publicId: string): Promise<IndexRow> {
-  const id = fromPublicId('Index', publicId);
-  const row =
-    id === null
-      ? undefined
-      : await db.query.indexes.findFirst({ where: { id, teamId: { in: [...viewer.teamIds] } } });
+  const where = ownedBy(viewer, 'Index', publicId);
+  const row = where && (await db.query.indexes.findFirst({ where }));
   if (!row) throw new NotFoundError('index', ['input', 'indexId']);
   return row;
 }
@@ -55,11 +51,8 @@ async function findIntegration(
   viewer: Viewer,
   asked: NonNullable<Asked['integration']>,
 ): Promise<IntegrationRow> {
-  const id = fromPublicId('Integration', asked.id);
-  const row =
-    id === null
-      ? undefined
-      : await db.query.integrations.findFirst({ where: { id, teamId: { in: [...viewer.teamIds] } } });
+  const where = ownedBy(viewer, 'Integration', asked.id);
+  const row = where && (await db.query.integrations.findFirst({ where }));
   if (!row) throw new NotFoundError('integration', asked.path);
   return row;
 }

@@ -3,31 +3,87 @@ import type { Transaction } from '../db/client.ts';
 import { databaseNow } from '../db/tables/types.ts';
 import { transferVideo } from '../jobs/definitions.ts';
 import { enqueueMany } from '../jobs/queue.ts';
-import type { TaskRow } from './end-task.ts';
+import { endAsFailed, type TaskRow } from './end-task.ts';
+import { existing } from './reserve-room.ts';
 import { waitingStages } from './stages.ts';
+import { type Amount, amountOf, NOTHING, openRoom } from './usage.ts';
 
 /** What is tried again comes after what was never tried. */
 const PRIORITY = 10;
 
 /**
- * Queues locked tasks again that had ended: the same tasks, from the beginning, with a transfer job each. Attempts go on
- * counting; what an earlier attempt stored is not gone on from, but how far it came is told until the next one begins.
+ * Queues locked tasks of one team again that had ended: the same tasks, from the beginning, with a transfer job each. Attempts
+ * go on counting; what an earlier attempt stored is not gone on from, but how far it came is told until the next one begins.
+ * Those that the team has no room for fail.
  */
 export async function requeueTasks(tx: Transaction, tasks: readonly TaskRow[]): Promise<void> {
-  if (tasks.length === 0) return;
+  const [first] = tasks;
+  if (!first) return;
   await reservePairs(tx, tasks);
+  const room = await openRoom(tx, first.teamId);
+  if (room === null) return await queue(tx, tasks.map(unlimited));
+  const amounts = await amountsOf(tx, tasks);
+  const shares = tasks.map((task) => ({ task, amount: amounts.get(task.id) ?? NOTHING }));
+  const told = shares.map((share) => ({ ...share, error: room.take(share.amount) }));
+  for (const { task, error } of told) if (error !== null) await endAsFailed(tx, task, error);
+  await queue(
+    tx,
+    told.filter(({ error }) => error === null),
+  );
+}
+
+/**
+ * Queues one locked task again that had ended, as `requeueTasks` does.
+ * @throws {UsageLimitExceededError} when its team has no room for it
+ */
+export async function requeueOnly(tx: Transaction, task: TaskRow): Promise<void> {
+  await reservePairs(tx, [task]);
+  const room = await openRoom(tx, task.teamId);
+  if (room === null) return await queue(tx, [unlimited(task)]);
+  const amount = (await amountsOf(tx, [task])).get(task.id) ?? NOTHING;
+  room.takeOrRefuse(amount);
+  await queue(tx, [{ task, amount }]);
+}
+
+/** A task, and what it is promised of its team's limits. */
+interface Share {
+  readonly task: TaskRow;
+  readonly amount: Amount;
+}
+
+const unlimited = (task: TaskRow): Share => ({ task, amount: NOTHING });
+
+/** What the tasks will take, as far as that is known by now; by their ids. */
+async function amountsOf(tx: Transaction, tasks: readonly TaskRow[]): Promise<ReadonlyMap<string, Amount>> {
+  const there = await existing(
+    tx,
+    tasks.map(({ videoId }) => videoId),
+  );
+  return new Map(
+    tasks.map((task) => {
+      const videos = there.has(task.videoId) ? 0 : 1;
+      return [task.id, amountOf(task.systemMetadata, { videos, size: task.bytesTotal })];
+    }),
+  );
+}
+
+async function queue(tx: Transaction, shares: readonly Share[]): Promise<void> {
+  if (shares.length === 0) return;
+  const rows = JSON.stringify(shares.map(({ task, amount }) => ({ id: task.id, ...amount })));
   await tx.execute(sql`
     update tasks t set status = 'PENDING', outcome = null, reason = null, error = null, waiting_for = 'WORKER',
            next_attempt_at = null, finished_at = null, partial = null, storage_key = null,
            sha256 = null, made_video = null, stages = ${JSON.stringify(waitingStages())}::jsonb,
+           reserved_videos = r.videos, reserved_bytes = r.bytes, reserved_milliseconds = r.milliseconds,
            video_id = coalesce((select k.video_id from video_keys k
              where k.index_id = t.index_id and k.system_name = t.system_name and k.external_id = t.external_id), t.video_id),
            updated_at = ${databaseNow}, progressed_at = ${databaseNow}
-     where t.id = any(${sql.param(tasks.map(({ id }) => id))}::uuid[])`);
+      from jsonb_to_recordset(${rows}::jsonb) as r(id uuid, videos int, bytes bigint, milliseconds bigint)
+     where t.id = r.id`);
   await enqueueMany(
     tx,
     transferVideo,
-    tasks.map(({ id, teamId }) => ({ subjectId: id, teamId, payload: {}, priority: PRIORITY })),
+    shares.map(({ task: { id, teamId } }) => ({ subjectId: id, teamId, payload: {}, priority: PRIORITY })),
   );
 }
 
