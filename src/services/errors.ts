@@ -211,6 +211,11 @@ export class TaskCannotBeRetriedError extends Error {
   }
 }
 
+/** What an operator has asked for cannot be done; the message says why. */
+export class ManageError extends Error {
+  override readonly name = 'ManageError';
+}
+
 /** A filter asks for what no row can have, because it cannot be stored. */
 export class BadFilterError extends Error {
   override readonly name = 'BadFilterError';
