@@ -21,15 +21,19 @@ export async function requeueTasks(tx: Transaction, tasks: readonly TaskRow[]): 
   if (!first) return;
   await reservePairs(tx, tasks);
   const room = await openRoom(tx, first.teamId);
-  if (room === null) return await queue(tx, tasks.map(unlimited));
-  const amounts = await amountsOf(tx, tasks);
-  const shares = tasks.map((task) => ({ task, amount: amounts.get(task.id) ?? NOTHING }));
-  const told = shares.map((share) => ({ ...share, error: room.take(share.amount) }));
-  for (const { task, error } of told) if (error !== null) await endAsFailed(tx, task, error);
-  await queue(
+  const amounts = room === null ? new Map<string, Amount>() : await amountsOf(tx, tasks);
+  const shares = tasks.map((task) => {
+    const amount = amounts.get(task.id) ?? NOTHING;
+    const error = room?.take(amount) ?? null;
+    return { task, amount: error === null ? amount : NOTHING, error };
+  });
+  await reopenTasks(tx, shares);
+  await enqueueTransfers(
     tx,
-    told.filter(({ error }) => error === null),
+    shares.filter(({ error }) => error === null),
   );
+  for (const { task, error } of shares)
+    if (error !== null) await endAsFailed(tx, { ...task, status: 'PENDING', stages: waitingStages() }, error);
 }
 
 /**
@@ -39,10 +43,10 @@ export async function requeueTasks(tx: Transaction, tasks: readonly TaskRow[]): 
 export async function requeueOnly(tx: Transaction, task: TaskRow): Promise<void> {
   await reservePairs(tx, [task]);
   const room = await openRoom(tx, task.teamId);
-  if (room === null) return await queue(tx, [unlimited(task)]);
-  const amount = (await amountsOf(tx, [task])).get(task.id) ?? NOTHING;
-  room.takeOrRefuse(amount);
-  await queue(tx, [{ task, amount }]);
+  const amount = (room && (await amountsOf(tx, [task])).get(task.id)) ?? NOTHING;
+  room?.takeOrRefuse(amount);
+  await reopenTasks(tx, [{ task, amount }]);
+  await enqueueTransfers(tx, [{ task }]);
 }
 
 /** A task, and what it is promised of its team's limits. */
@@ -50,8 +54,6 @@ interface Share {
   readonly task: TaskRow;
   readonly amount: Amount;
 }
-
-const unlimited = (task: TaskRow): Share => ({ task, amount: NOTHING });
 
 /** What the tasks will take, as far as that is known by now; by their ids. */
 async function amountsOf(tx: Transaction, tasks: readonly TaskRow[]): Promise<ReadonlyMap<string, Amount>> {
@@ -67,8 +69,7 @@ async function amountsOf(tx: Transaction, tasks: readonly TaskRow[]): Promise<Re
   );
 }
 
-async function queue(tx: Transaction, shares: readonly Share[]): Promise<void> {
-  if (shares.length === 0) return;
+async function reopenTasks(tx: Transaction, shares: readonly Share[]): Promise<void> {
   const rows = JSON.stringify(shares.map(({ task, amount }) => ({ id: task.id, ...amount })));
   await tx.execute(sql`
     update tasks t set status = 'PENDING', outcome = null, reason = null, error = null, waiting_for = 'WORKER',
@@ -80,10 +81,13 @@ async function queue(tx: Transaction, shares: readonly Share[]): Promise<void> {
            updated_at = ${databaseNow}, progressed_at = ${databaseNow}
       from jsonb_to_recordset(${rows}::jsonb) as r(id uuid, videos int, bytes bigint, milliseconds bigint)
      where t.id = r.id`);
+}
+
+async function enqueueTransfers(tx: Transaction, queued: readonly Pick<Share, 'task'>[]): Promise<void> {
   await enqueueMany(
     tx,
     transferVideo,
-    shares.map(({ task: { id, teamId } }) => ({ subjectId: id, teamId, payload: {}, priority: PRIORITY })),
+    queued.map(({ task: { id, teamId } }) => ({ subjectId: id, teamId, payload: {}, priority: PRIORITY })),
   );
 }
 
