@@ -66,7 +66,12 @@ export function watchHub(hub: Hub): { readonly hub: Hub; readonly metrics: reado
       };
     };
   return {
-    hub: { ...hub, onImport: counted(hub.onImport), onLooseTasks: counted(hub.onLooseTasks) },
+    hub: {
+      ...hub,
+      onImport: counted(hub.onImport),
+      onLooseTasks: counted(hub.onLooseTasks),
+      onTeam: counted(hub.onTeam),
+    },
     metrics: [
       {
         name: 'sluice_subscriptions_active',

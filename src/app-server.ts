@@ -12,6 +12,7 @@ import { createCursors } from './services/cursors.ts';
 import type { Services } from './services/deps.ts';
 import { createFigureReader } from './services/import-figures.ts';
 import { createMediaUrls } from './services/media-urls.ts';
+import { createTaskFeeds } from './services/task-feed.ts';
 import { findVideoFile } from './services/video-file.ts';
 import { authenticate } from './services/viewer.ts';
 import type { Setting } from './shutdown.ts';
@@ -40,15 +41,18 @@ export async function startServer(setting: Setting, parts: ServerParts): Promise
   const mediaUrls = createMediaUrls({ secret, publicUrl: () => url, seconds: config.mediaUrlSeconds });
   const figures = createFigureReader(api);
   const cursors = await createCursors(api);
+  const taskFeeds = createTaskFeeds({ db: api, hub, cursors });
+  const common = { db: api, services, figures, hub, cursors, mediaUrls, taskFeeds };
   const server = createHttpServer({
     host: config.host,
     port: config.port,
     allowOrigins: config.allowOrigins,
+    socketsPerKey: config.socketsPerKey,
     production: config.production,
     log,
     schema,
     authenticate: (key) => authenticate(api, key),
-    createContext: (viewer) => ({ viewer, db: api, services, figures, hub, cursors, mediaUrls }),
+    createContext: (viewer, watchViewer) => ({ ...common, viewer, watchViewer }),
     media: { urls: mediaUrls, find: (video) => findVideoFile({ db: api, storage }, video) },
     health: health.parts,
     metrics: metrics.render,

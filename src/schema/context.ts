@@ -4,15 +4,22 @@ import type { Cursors } from '../services/cursors.ts';
 import type { Services } from '../services/deps.ts';
 import type { FigureReader } from '../services/import-figures.ts';
 import type { MediaUrls } from '../services/media-urls.ts';
+import type { TaskFeeds } from '../services/task-feed.ts';
 import type { Viewer } from '../services/viewer.ts';
 
 /** What every resolver works with. */
 export interface Context {
   readonly viewer: Viewer;
+  /** Tells again and again who is behind the viewer's key by now, null for nobody. @returns what ends that */
+  readonly watchViewer: WatchViewer;
   readonly db: Database;
   readonly services: Services;
   readonly figures: FigureReader;
   readonly hub: Hub;
   readonly cursors: Cursors;
   readonly mediaUrls: MediaUrls;
+  readonly taskFeeds: TaskFeeds;
 }
+
+/** Keeps an eye on the key behind something that stays open. */
+export type WatchViewer = (tell: (viewer: Viewer | null) => void) => () => void;
