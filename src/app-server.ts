@@ -35,7 +35,7 @@ export async function startServer(setting: Setting, parts: ServerParts): Promise
   const { config, log, shutdown } = setting;
   const { services, storage, health, metrics, secret } = parts;
   const { db: api, pool } = await openApiDatabase(setting, parts.url);
-  const { hub, metrics: hubMetrics } = watchHub(createHub(parts.notifications));
+  const { hub, metrics: hubMetrics, untilNone } = watchHub(createHub(parts.notifications));
   shutdown.add(() => hub.stop());
   let url = config.publicUrl ?? '';
   const mediaUrls = createMediaUrls({ secret, publicUrl: () => url, seconds: config.mediaUrlSeconds });
@@ -65,7 +65,11 @@ export async function startServer(setting: Setting, parts: ServerParts): Promise
   ]);
   const listening = await server.start();
   url = config.publicUrl ?? listening.url;
-  return { url: listening.url, drain: server.drain, stop: server.stop };
+  const drain = async () => {
+    await server.drain();
+    await untilNone();
+  };
+  return { url: listening.url, drain, stop: server.stop };
 }
 
 /** How long an operation may take, in seconds: some ask sources before they answer. */

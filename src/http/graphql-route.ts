@@ -16,6 +16,9 @@ export interface GraphQLRouteOptions {
   readonly keys: KeyWatch;
 }
 
+/** What logs of other servers call an answer whose client had left before. */
+const CLIENT_GONE = 499;
+
 declare module 'fastify' {
   interface FastifyRequest {
     viewer: Viewer | null;
@@ -91,11 +94,17 @@ async function execute(
   const gone = new AbortController();
   reply.raw.once('close', () => gone.abort());
   const { accept = 'application/json' } = headers;
-  return await yoga.fetch(
-    'http://localhost/graphql',
-    { method: 'POST', headers: { accept, 'content-type': 'application/json' }, body, signal: gone.signal },
-    { viewer, watchViewer: (tell) => keys.watch(key, tell) },
-  );
+  try {
+    return await yoga.fetch(
+      'http://localhost/graphql',
+      { method: 'POST', headers: { accept, 'content-type': 'application/json' }, body, signal: gone.signal },
+      { viewer, watchViewer: (tell) => keys.watch(key, tell) },
+    );
+  } catch (error) {
+    if (!gone.signal.aborted) throw error;
+    // Nobody reads it.
+    return new Response(null, { status: CLIENT_GONE });
+  }
 }
 
 /** The events as a stream that can be ended from outside; whatever ends it ends the operation behind it too. */
