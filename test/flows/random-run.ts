@@ -88,6 +88,15 @@ class Knowledge {
     }
   }
 
+  /** A list, which may be newer than events that are on their way: those are no step back from it. */
+  replace(tasks: readonly Task[]): void {
+    this.tasks.clear();
+    for (const task of tasks) {
+      if (task.name === CANARY) this.#isClean = false;
+      this.tasks.set(task.id, task);
+    }
+  }
+
   remove(ids: readonly string[]): void {
     for (const id of ids) this.tasks.delete(id);
   }
@@ -195,10 +204,7 @@ function followFeed(
     document: FEED,
     variables: () => ({ filter, after }),
     onEvent: async ({ tasksChanged: { cursor, changed, removedIds } }) => {
-      if (changed.length + removedIds.length === 0) {
-        known.tasks.clear();
-        known.take(await listAll(client, filter));
-      }
+      if (changed.length + removedIds.length === 0) known.replace(await listAll(client, filter));
       known.take(changed);
       known.remove(removedIds);
       for (const id of removedIds) removed.add(id);
@@ -209,11 +215,11 @@ function followFeed(
     ended,
     async check() {
       const list = new Knowledge();
-      list.take(await listAll(client, filter));
+      list.replace(await listAll(client, filter));
       const isSame = () => isDeepStrictEqual(known.states(), list.states());
-      await Promise.race([ended, waitFor(isSame, { timeout: END_MS, what: 'the state of the list' })]).catch(
-        () => {},
-      );
+      const same = waitFor(isSame, { timeout: END_MS }).catch(() => {});
+      // It never completes: if it ends, it has failed.
+      await Promise.race([ended, same]);
       expect(known.states()).toEqual(list.states());
       const theirs = await site.rows.all<{ id: string }>(
         'select id from tasks where team_id = $1 union all select id from deleted_tasks where team_id = $1',

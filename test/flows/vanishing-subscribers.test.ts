@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { connect as connectSocket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -45,32 +46,47 @@ async function figure(name: string): Promise<number> {
   return Number(value);
 }
 
-const VANISH: Readonly<Record<Transport, (query: string, afterMs: number) => Promise<void>>> = {
-  async WebSocket(query, afterMs) {
+/** How far a subscriber gets before it vanishes, some milliseconds later. */
+interface Going {
+  readonly query: string;
+  /** 0: connected, 1: heard of, 2: the first event is there. */
+  readonly step: number;
+  readonly afterMs: number;
+}
+
+const VANISH: Readonly<Record<Transport, (going: Going) => Promise<void>>> = {
+  async WebSocket({ query, step, afterMs }) {
     const socket = new WebSocket(`${server.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
-    const closed = new Promise((resolve) => socket.once('close', resolve));
     socket.on('error', () => {});
-    socket.once('open', () => {
-      const payload = { authorization: `Bearer ${server.key}` };
-      socket.send(JSON.stringify({ type: 'connection_init', payload }));
-    });
-    socket.once('message', () =>
-      socket.send(JSON.stringify({ type: 'subscribe', id: '1', payload: { query } })),
-    );
+    await once(socket, 'open');
+    const payload = { authorization: `Bearer ${server.key}` };
+    socket.send(JSON.stringify({ type: 'connection_init', payload }));
+    if (step > 0) {
+      await once(socket, 'message');
+      socket.send(JSON.stringify({ type: 'subscribe', id: '1', payload: { query } }));
+    }
+    if (step > 1) await once(socket, 'message');
     await sleep(afterMs);
+    const closed = once(socket, 'close');
     socket.terminate();
     await closed;
   },
-  async 'server-sent events'(query, afterMs) {
+  async 'server-sent events'({ query, step, afterMs }) {
     const { hostname, port } = new URL(server.url);
     const socket = connectSocket(Number(port), hostname);
-    const closed = new Promise((resolve) => socket.once('close', resolve));
-    socket.on('error', () => {}).resume();
+    socket.on('error', () => {});
     const body = JSON.stringify({ query });
     socket.write(
       `POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nAccept: text/event-stream\r\nAuthorization: Bearer ${server.key}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
     );
+    let text = '';
+    socket.on('data', (chunk) => {
+      text += String(chunk);
+    });
+    const until = ['', '200 OK', 'event: next'][step] ?? '';
+    await waitFor(() => text.includes(until), { what: until });
     await sleep(afterMs);
+    const closed = once(socket, 'close');
     socket.resetAndDestroy();
     await closed;
   },
@@ -85,8 +101,8 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
       const comeAndGo = async () => {
         for (; left > 0; ) {
           left -= 1;
-          // From before it is heard of to after its first event.
-          await VANISH[transport](queries[left % queries.length] ?? '', random() * 40);
+          const query = queries[left % queries.length] ?? '';
+          await VANISH[transport]({ query, step: Math.floor(random() * 3), afterMs: random() * 10 });
         }
       };
       await Promise.all(Array.from({ length: AT_ONCE }, comeAndGo));
