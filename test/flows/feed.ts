@@ -45,7 +45,7 @@ export async function followFeed(client: TestClient, options: FollowFeedOptions)
 }
 
 /** Adds what an event says. */
-export function takeFeedEvent(known: KnownFeed, event: FeedEvent): void {
+function takeFeedEvent(known: KnownFeed, event: FeedEvent): void {
   known.events.push(event);
   const ids = event.changed.map(({ id }) => id);
   expect(ids.length).toBeLessThanOrEqual(100);

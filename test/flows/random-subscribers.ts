@@ -24,7 +24,7 @@ interface Ask<Event, Variables> {
 }
 
 /** Subscribes over a transport. */
-export function connect<Event, Variables>(ask: Ask<Event, Variables>): Connection<Event> {
+function connect<Event, Variables>(ask: Ask<Event, Variables>): Connection<Event> {
   return ask.transport === 'WebSocket' ? overSocket(ask) : overEvents(ask);
 }
 

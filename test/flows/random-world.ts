@@ -193,7 +193,7 @@ async function playOne(
 }
 
 /** What tasks and rejected files of an import are called. */
-export const nameOf = ({ canary }: Site, { teamId }: PlayedImport): string =>
+const nameOf = ({ canary }: Site, { teamId }: PlayedImport): string =>
   teamId === canary.teamId ? CANARY : 'watched';
 
 const tell = (own: Rows, { teamId, importId }: PlayedImport) =>
