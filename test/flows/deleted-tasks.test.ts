@@ -73,7 +73,7 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
   test('deleted tasks are told as they go, and to who comes back; not to who comes back after a week', async () => {
     const first = over(server, transport)(PROGRESS, { id });
     const snapshot = (await first.next()).value?.importProgress;
-    expect(snapshot?.changed.map((task) => task.id)).toEqual([0, 1, 2, 3].map(publicId));
+    expect(snapshot?.changed.map((task: { readonly id: string }) => task.id)).toEqual([0, 1, 2, 3].map(publicId));
     await remove(1);
     expect((await first.next()).value?.importProgress).toMatchObject({
       snapshot: false,
@@ -95,7 +95,7 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
     const third = over(server, transport)(PROGRESS, { id, after });
     const fresh = (await third.next()).value?.importProgress;
     expect(fresh).toMatchObject({ snapshot: true, deletedTaskIds: [] });
-    expect(fresh?.changed.map((task) => task.id)).toEqual([0, 3].map(publicId));
+    expect(fresh?.changed.map((task: { readonly id: string }) => task.id)).toEqual([0, 3].map(publicId));
     await third.return(undefined);
   });
 

@@ -51,7 +51,7 @@ const LIST = graphql(`
   }
 `);
 type Task = ResultOf<typeof TASK>['taskProgress']['task'];
-type Filter = VariablesOf<typeof FEED>['filter'];
+type Filter = NonNullable<VariablesOf<typeof FEED>['filter']> | null;
 
 /** What happens in a run. */
 export interface RandomRun {
