@@ -73,7 +73,9 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
   test('deleted tasks are told as they go, and to who comes back; not to who comes back after a week', async () => {
     const first = over(server, transport)(PROGRESS, { id });
     const snapshot = (await first.next()).value?.importProgress;
-    expect(snapshot?.changed.map((task: { readonly id: string }) => task.id)).toEqual([0, 1, 2, 3].map(publicId));
+    expect(snapshot?.changed.map((task: { readonly id: string }) => task.id)).toEqual(
+      [0, 1, 2, 3].map(publicId),
+    );
     await remove(1);
     expect((await first.next()).value?.importProgress).toMatchObject({
       snapshot: false,
