@@ -50,9 +50,18 @@ export function httpMetrics(figures: () => HttpFigures): readonly Metric[] {
   ];
 }
 
+/** How long a stop waits for subscriptions to end whose clients have been sent away. */
+const ENDED_MS = 1_000;
+
 /** A hub whose listeners are counted: each subscription has one. */
-export function watchHub(hub: Hub): { readonly hub: Hub; readonly metrics: readonly Metric[] } {
+export function watchHub(hub: Hub): {
+  readonly hub: Hub;
+  readonly metrics: readonly Metric[];
+  /** Settles when there is none, or after a second: none should read on from a database that is closed. */
+  untilNone(): Promise<void>;
+} {
   let active = 0;
+  let onNone = () => {};
   const counted =
     (listen: Hub['onImport']): Hub['onImport'] =>
     (topic, callback) => {
@@ -61,12 +70,19 @@ export function watchHub(hub: Hub): { readonly hub: Hub; readonly metrics: reado
       let hasEnded = false;
       return () => {
         end();
-        if (!hasEnded) active -= 1;
+        if (hasEnded) return;
         hasEnded = true;
+        active -= 1;
+        if (active === 0) onNone();
       };
     };
   return {
-    hub: { ...hub, onImport: counted(hub.onImport), onLooseTasks: counted(hub.onLooseTasks) },
+    hub: {
+      ...hub,
+      onImport: counted(hub.onImport),
+      onLooseTasks: counted(hub.onLooseTasks),
+      onTeam: counted(hub.onTeam),
+    },
     metrics: [
       {
         name: 'sluice_subscriptions_active',
@@ -75,6 +91,15 @@ export function watchHub(hub: Hub): { readonly hub: Hub; readonly metrics: reado
         read: () => [{ value: active }],
       },
     ],
+    untilNone: () =>
+      new Promise((resolve) => {
+        if (active === 0) return resolve();
+        const timer = setTimeout(resolve, ENDED_MS);
+        onNone = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      }),
   };
 }
 

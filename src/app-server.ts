@@ -13,6 +13,7 @@ import type { Services } from './services/deps.ts';
 import { createFigureReader } from './services/import-figures.ts';
 import { createMediaUrls } from './services/media-urls.ts';
 import { createRateLimit } from './services/rate-limit.ts';
+import { createTaskFeeds } from './services/task-feed.ts';
 import { findVideoFile } from './services/video-file.ts';
 import { authenticate } from './services/viewer.ts';
 import type { Setting } from './shutdown.ts';
@@ -35,31 +36,25 @@ export async function startServer(setting: Setting, parts: ServerParts): Promise
   const { config, log, shutdown } = setting;
   const { services, storage, health, metrics, secret } = parts;
   const { db: api, pool } = await openApiDatabase(setting, parts.url);
-  const { hub, metrics: hubMetrics } = watchHub(createHub(parts.notifications));
+  const { hub, metrics: hubMetrics, untilNone } = watchHub(createHub(parts.notifications));
   shutdown.add(() => hub.stop());
   let url = config.publicUrl ?? '';
   const mediaUrls = createMediaUrls({ secret, publicUrl: () => url, seconds: config.mediaUrlSeconds });
   const figures = createFigureReader(api);
   const cursors = await createCursors(api);
   const rateLimit = createRateLimit(api, config.rateCallsPerMinute);
+  const taskFeeds = createTaskFeeds({ db: api, hub, cursors });
+  const common = { db: api, services, figures, hub, cursors, mediaUrls, taskFeeds, rateLimit };
   const server = createHttpServer({
     host: config.host,
     port: config.port,
     allowOrigins: config.allowOrigins,
+    socketsPerKey: config.socketsPerKey,
     production: config.production,
     log,
     schema,
     authenticate: (key) => authenticate(api, key),
-    createContext: (viewer) => ({
-      viewer,
-      db: api,
-      services,
-      figures,
-      hub,
-      cursors,
-      mediaUrls,
-      rateLimit,
-    }),
+    createContext: (viewer, watchViewer) => ({ ...common, viewer, watchViewer }),
     media: { urls: mediaUrls, find: (video) => findVideoFile({ db: api, storage }, video) },
     health: health.parts,
     metrics: metrics.render,
@@ -72,7 +67,11 @@ export async function startServer(setting: Setting, parts: ServerParts): Promise
   ]);
   const listening = await server.start();
   url = config.publicUrl ?? listening.url;
-  return { url: listening.url, drain: server.drain, stop: server.stop };
+  const drain = async () => {
+    await server.drain();
+    await untilNone();
+  };
+  return { url: listening.url, drain, stop: server.stop };
 }
 
 /** How long an operation may take, in seconds: some ask sources before they answer. */

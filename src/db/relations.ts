@@ -1,4 +1,5 @@
 import { defineRelations } from 'drizzle-orm';
+import { deletedTasks } from './tables/deleted-tasks.ts';
 import { idempotencyKeys } from './tables/idempotency-keys.ts';
 import * as imports from './tables/imports.ts';
 import * as indexes from './tables/indexes.ts';
@@ -24,6 +25,7 @@ export const tables = {
   idempotencyKeys,
   tasks: tasks.tasks,
   taskProgress: tasks.taskProgress,
+  deletedTasks,
   videos: videos.videos,
   videoKeys: videos.videoKeys,
   contentClaims: videos.contentClaims,

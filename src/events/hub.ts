@@ -14,6 +14,8 @@ export interface Hub {
   onImport(importId: string, callback: () => void): () => void;
   /** The same for the tasks of a team that are of no import. */
   onLooseTasks(teamId: string, callback: () => void): () => void;
+  /** The same for all tasks of a team. */
+  onTeam(teamId: string, callback: () => void): () => void;
   stop(): void;
 }
 
@@ -21,6 +23,7 @@ export interface Hub {
 const FLOOR_MS = 2_000;
 
 const looseTasks = (teamId: string) => `team ${teamId}`;
+const allTasks = (teamId: string) => `all of ${teamId}`;
 
 /** Shares one LISTEN connection among all who watch: topics with callbacks, nothing buffered, nothing kept. */
 export function createHub(listener: Listener): Hub {
@@ -30,7 +33,9 @@ export function createHub(listener: Listener): Hub {
   };
   const wake = (change: Change | null) => {
     if (change === null) return;
-    for (const callback of topics.get(change.importId ?? looseTasks(change.teamId)) ?? []) callback();
+    const { teamId, importId } = change;
+    for (const topic of [importId ?? looseTasks(teamId), allTasks(teamId)])
+      for (const callback of topics.get(topic) ?? []) callback();
   };
   const subscribe = (topic: string, callback: () => void) => {
     const callbacks = topics.get(topic) ?? new Set();
@@ -49,6 +54,7 @@ export function createHub(listener: Listener): Hub {
   return {
     onImport: subscribe,
     onLooseTasks: (teamId, callback) => subscribe(looseTasks(teamId), callback),
+    onTeam: (teamId, callback) => subscribe(allTasks(teamId), callback),
     stop() {
       clearInterval(floor);
       for (const end of ends) end();

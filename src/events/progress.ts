@@ -37,6 +37,9 @@ const FLUSH_MS = 100;
 /** How fast the average follows the speed of the moment: the weight of the past halves in this many seconds. */
 const SPEED_HALF_LIFE_SECONDS = 2;
 
+/** What takes longer is not foretold: thirty days. */
+export const MAX_ETA_SECONDS = 30 * 86_400;
+
 interface Meter {
   readonly attempt: number;
   readonly at: number;
@@ -61,17 +64,18 @@ const toRow = (report: ProgressReport, meter: Meter) => {
   const speed =
     report.stage === 'UPLOAD' && meter.bytesPerSecond !== null ? Math.round(meter.bytesPerSecond) : null;
   const left = report.bytesTotal === null ? null : report.bytesTotal - report.bytesDone;
+  const eta = speed !== null && speed > 0 && left !== null ? Math.ceil(left / speed) : null;
   return {
     ...report,
     bytesPerSecond: speed,
-    etaSeconds: speed !== null && speed > 0 && left !== null ? Math.ceil(left / speed) : null,
+    etaSeconds: eta !== null && eta <= MAX_ETA_SECONDS ? Math.max(0, eta) : null,
   };
 };
 
 /**
  * Writes the figures of many tasks and tells of them, all in one statement. Joined to jobs by claim, so that a worker
  * that was presumed dead changes nothing; the key share lock keeps a task that ends at the same moment from
- * leaving a row behind. The fraction never goes back within an attempt.
+ * leaving a row behind. The fractions never go back within an attempt.
  */
 const flushStatement = (rows: readonly unknown[]) => sql`
   with reported as (
@@ -89,7 +93,8 @@ const flushStatement = (rows: readonly unknown[]) => sql`
      order by "taskId"
     on conflict (task_id) do update set
       claim = excluded.claim, attempt = excluded.attempt, stage = excluded.stage,
-      stage_fraction = excluded.stage_fraction,
+      stage_fraction = case when p.attempt = excluded.attempt and p.stage = excluded.stage
+        then greatest(p.stage_fraction, excluded.stage_fraction) else excluded.stage_fraction end,
       fraction = case when p.attempt = excluded.attempt then greatest(p.fraction, excluded.fraction) else excluded.fraction end,
       bytes_done = excluded.bytes_done, bytes_total = excluded.bytes_total,
       bytes_per_second = excluded.bytes_per_second, eta_seconds = excluded.eta_seconds,

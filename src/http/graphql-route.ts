@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Viewer } from '../services/viewer.ts';
 import { bearerKey } from './auth.ts';
 import { isTooMany, type KeyGuard } from './key-guard.ts';
-import type { KeyWatch } from './key-watch.ts';
+import { hasLostScope, type KeyWatch } from './key-watch.ts';
 import type { Yoga } from './yoga.ts';
 
 /** 10,000 videos with long URLs and metadata fit. */
@@ -16,6 +16,9 @@ export interface GraphQLRouteOptions {
   readonly guard: KeyGuard;
   readonly keys: KeyWatch;
 }
+
+/** What logs of other servers call an answer whose client had left before. */
+const CLIENT_GONE = 499;
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -49,7 +52,7 @@ export function registerGraphQL(server: FastifyInstance, options: GraphQLRouteOp
         return reply.code(status).send(failure(error.message, 'BAD_USER_INPUT'));
       },
       handler: async (request, reply) => {
-        const response = await execute(request, reply, options.yoga);
+        const response = await execute(request, reply, options);
         if (response === null)
           return reply.code(400).send(failure('The body must be JSON.', 'BAD_USER_INPUT'));
         reply.code(response.status);
@@ -96,17 +99,28 @@ async function admit(request: FastifyRequest, reply: FastifyReply, guard: KeyGua
 async function execute(
   { viewer, body, headers }: FastifyRequest,
   reply: FastifyReply,
-  yoga: Yoga,
+  { yoga, keys }: GraphQLRouteOptions,
 ): Promise<Response | null> {
-  if (viewer === null || typeof body !== 'string') return null;
+  const key = bearerKey(headers.authorization);
+  if (key === null || viewer === null || typeof body !== 'string') return null;
   const gone = new AbortController();
   reply.raw.once('close', () => gone.abort());
   const { accept = 'application/json' } = headers;
-  return await yoga.fetch(
-    'http://localhost/graphql',
-    { method: 'POST', headers: { accept, 'content-type': 'application/json' }, body, signal: gone.signal },
-    { viewer, tellRetryAfter: (seconds) => void reply.header('retry-after', String(seconds)) },
-  );
+  try {
+    return await yoga.fetch(
+      'http://localhost/graphql',
+      { method: 'POST', headers: { accept, 'content-type': 'application/json' }, body, signal: gone.signal },
+      {
+        viewer,
+        watchViewer: (tell) => keys.watch(key, tell),
+        tellRetryAfter: (seconds) => void reply.header('retry-after', String(seconds)),
+      },
+    );
+  } catch (error) {
+    if (!gone.signal.aborted) throw error;
+    // Nobody reads it.
+    return new Response(null, { status: CLIENT_GONE });
+  }
 }
 
 /** The events as a stream that can be ended from outside; whatever ends it ends the operation behind it too. */
@@ -137,12 +151,12 @@ function toReadable(events: ReadableStream<Uint8Array>): Readable {
   });
 }
 
-/** Ends a stream whose key is revoked or expires meanwhile. */
-function endWithKey({ headers }: FastifyRequest, stream: PassThrough, keys: KeyWatch): void {
+/** Ends a stream whose key is revoked or expires meanwhile, or may do less. */
+function endWithKey({ headers, viewer }: FastifyRequest, stream: PassThrough, keys: KeyWatch): void {
   const key = bearerKey(headers.authorization);
-  if (key === null) return;
-  const unwatch = keys.watch(key, (viewer) => {
-    if (viewer === null) stream.end();
+  if (key === null || viewer === null) return;
+  const unwatch = keys.watch(key, (now) => {
+    if (now === null || hasLostScope(viewer, now)) stream.end();
   });
   stream.once('close', unwatch);
 }

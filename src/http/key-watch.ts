@@ -13,6 +13,10 @@ export interface KeyWatch {
   watch(key: string, tell: (viewer: Viewer | null) => void): () => void;
 }
 
+/** Whether a key may do less than it could: what was begun with it has to be begun again then. Teams are each operation's own business. */
+export const hasLostScope = (before: Viewer, now: Viewer): boolean =>
+  before.scopes.some((scope) => !now.scopes.includes(scope));
+
 /** Makes a watch; it looks at nothing, and keeps no timer, while nothing is open. */
 export function createKeyWatch(authenticate: Authenticate, intervalMs: number = RECHECK_MS): KeyWatch {
   const listeners = new Map<string, Set<(viewer: Viewer | null) => void>>();

@@ -6,11 +6,12 @@ import {
   locatedError,
 } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
+import { GoneError } from '../services/errors.ts';
 import { isDatabaseAway, whenConnected } from '../services/when-connected.ts';
 
 /**
  * Lets subscriptions ride out a database that is away: an event is read until the database answers, for what an event was about
- * is not told again. Its state is the latest then.
+ * is not told again. Its state is the latest then. An event about what was deleted meanwhile is left out.
  */
 export function usePatientEvents(): Plugin {
   return {
@@ -36,9 +37,12 @@ function readEach(
   return {
     async next() {
       try {
-        const event = await events.next();
-        if (event.done) return end;
-        return { done: false, value: await read({ ...args, rootValue: event.value }, left.signal) };
+        for (;;) {
+          const event = await events.next();
+          if (event.done) return end;
+          const value = await read({ ...args, rootValue: event.value }, left.signal);
+          if (!isGone(value)) return { done: false, value };
+        }
       } catch (error) {
         if (left.signal.aborted) return end;
         throw locatedError(error, undefined);
@@ -54,6 +58,9 @@ function readEach(
     },
   };
 }
+
+const isGone = ({ errors = [] }: ExecutionResult): boolean =>
+  errors.some(({ originalError }) => originalError instanceof GoneError);
 
 function read(args: ExecutionArgs, signal: AbortSignal): Promise<ExecutionResult> {
   return whenConnected(async () => {

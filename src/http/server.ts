@@ -1,7 +1,7 @@
 import helmet from '@fastify/helmet';
 import type { GraphQLSchema } from 'graphql';
 import type { Logger } from 'pino';
-import type { Context } from '../schema/context.ts';
+import type { Context, WatchViewer } from '../schema/context.ts';
 import type { MediaUrls } from '../services/media-urls.ts';
 import type { VideoFile } from '../services/video-file.ts';
 import type { Viewer } from '../services/viewer.ts';
@@ -24,6 +24,8 @@ export interface HttpServerOptions extends HealthOptions {
   /** 0 takes a free one. */
   readonly port: number;
   readonly allowOrigins: readonly string[];
+  /** How many WebSockets may be open with one key; 20 unless given. */
+  readonly socketsPerKey?: number;
   readonly log: Logger;
   /** Errors propose no names, the schema's types are told to an ADMIN key only, no GraphiQL; false unless given. */
   readonly production?: boolean;
@@ -31,7 +33,7 @@ export interface HttpServerOptions extends HealthOptions {
   readonly graphiql?: boolean;
   readonly schema: GraphQLSchema;
   readonly authenticate: Authenticate;
-  readonly createContext: (viewer: Viewer) => Context;
+  readonly createContext: (viewer: Viewer, watchViewer: WatchViewer) => Context;
   readonly deadlineSeconds: (rootField: string) => number;
   readonly media: {
     readonly urls: Pick<MediaUrls, 'verify'>;
@@ -63,6 +65,7 @@ export interface HttpServer {
 /** One server for everything that is reached by HTTP: GraphQL (JSON, events, WebSocket), GraphiQL, media, health. */
 export function createHttpServer(options: HttpServerOptions): HttpServer {
   const { log, host, port, authenticate, production = false, graphiql = !production } = options;
+  const { socketsPerKey = 20 } = options;
   const server = createFastify(log);
   void server.register(helmet, { contentSecurityPolicy: false, hsts: false });
   const traffic = watchTraffic(server);
@@ -75,7 +78,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   registerMedia(server, options.media);
   registerGraphiql(server, { graphiql });
   const endStreams = registerGraphQL(server, { yoga, guard, keys });
-  const endSockets = serveWebSockets({ ...options, server: server.server, yoga, guard, keys, mask });
+  const endSockets = serveWebSockets({ ...options, server: server.server, yoga, guard, keys, mask, socketsPerKey });
   let draining: Promise<void> | undefined;
   const drainAll = async (): Promise<void> => {
     const drained = traffic.drain();

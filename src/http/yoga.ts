@@ -13,7 +13,7 @@ import {
   validate,
 } from 'graphql';
 import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
-import type { Context } from '../schema/context.ts';
+import type { Context, WatchViewer } from '../schema/context.ts';
 import { TOO_COMPLEX } from '../services/errors.ts';
 import { hasScope, type Viewer } from '../services/viewer.ts';
 import { type ErrorMask, withCode } from './errors.ts';
@@ -24,6 +24,7 @@ export interface RequestContext {
   readonly viewer: Viewer;
   /** Adds a Retry-After to the answer; only where the transport has such a thing. */
   readonly tellRetryAfter?: (seconds: number) => void;
+  readonly watchViewer: WatchViewer;
 }
 
 export type Yoga = YogaServerInstance<RequestContext, Context>;
@@ -33,7 +34,7 @@ export interface YogaOptions {
   readonly mask: ErrorMask;
   /** In production errors propose no names, and the schema's types are told to an ADMIN key only. */
   readonly production: boolean;
-  readonly createContext: (viewer: Viewer) => Context;
+  readonly createContext: (viewer: Viewer, watchViewer: WatchViewer) => Context;
   /** How long an operation with this root field may take, in seconds; subscriptions may take any time. */
   readonly deadlineSeconds: (rootField: string) => number;
 }
@@ -50,8 +51,8 @@ const LIMITS = { tokens: 2_000, depth: 14, aliases: 15, directives: 8 };
 export function createGraphQL(options: YogaOptions): Yoga {
   return createYoga<RequestContext, Context>({
     schema: options.schema,
-    context: ({ viewer, tellRetryAfter }) => ({
-      ...options.createContext(viewer),
+    context: ({ viewer, watchViewer, tellRetryAfter }) => ({
+      ...options.createContext(viewer, watchViewer),
       ...(tellRetryAfter === undefined ? {} : { tellRetryAfter }),
     }),
     graphqlEndpoint: '/graphql',

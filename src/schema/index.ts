@@ -13,6 +13,7 @@ import './node.ts';
 import './scalars.ts';
 import './start-import.ts';
 import './task.ts';
+import './tasks-changed.ts';
 import './team.ts';
 import './video.ts';
 import { builder } from './builder.ts';

@@ -1,5 +1,7 @@
+import { GoneError } from '../services/errors.ts';
 import { ownedBy } from '../services/filters.ts';
 import { type ImportEvent, importProgress } from '../services/import-progress.ts';
+import { toPublicId } from '../services/public-ids.ts';
 import { taskProgress } from '../services/task-progress.ts';
 import { abortableIterator } from './abortable-iterator.ts';
 import { builder } from './builder.ts';
@@ -8,6 +10,7 @@ import { notFound } from './errors.ts';
 import { FailedFile } from './failed-file.ts';
 import { Import } from './import.ts';
 import { Task } from './task.ts';
+import { whileTeamIsReached } from './team-watch.ts';
 
 const ImportProgressEvent = builder.objectRef<ImportEvent>('ImportProgressEvent').implement({
   fields: (t) => ({
@@ -19,7 +22,7 @@ const ImportProgressEvent = builder.objectRef<ImportEvent>('ImportProgressEvent'
       type: Import,
       resolve: async (query, { importId }, _args, { db }) => {
         const row = await db.query.imports.findFirst(query({ where: { id: importId } }));
-        if (!row) throw notFound('import');
+        if (!row) throw new GoneError();
         return row;
       },
     }),
@@ -46,6 +49,11 @@ const ImportProgressEvent = builder.objectRef<ImportEvent>('ImportProgressEvent'
               query({ where: { id: { in: [...rejectedIds] } }, orderBy: { ordinal: 'asc', id: 'asc' } }),
             ),
     }),
+    deletedTaskIds: t.idList({
+      complexity: FULL_PAGE_COST,
+      description: 'Tasks deleted since the last event.',
+      resolve: ({ deletedIds }) => deletedIds.map((id) => toPublicId('Task', id)),
+    }),
   }),
 });
 
@@ -55,7 +63,7 @@ const TaskProgressEvent = builder.objectRef<{ readonly taskId: string }>('TaskPr
       type: Task,
       resolve: async (query, { taskId }, _args, { db }) => {
         const row = await db.query.tasks.findFirst(query({ where: { id: taskId } }));
-        if (!row) throw notFound('task');
+        if (!row) throw new GoneError();
         return row;
       },
     }),
@@ -74,10 +82,12 @@ builder.subscriptionFields((t) => ({
     },
     subscribe: async (_root, { id, after, tasks }, context) => {
       const where = ownedBy(context.viewer, 'Import', id);
-      const row = where && (await context.db.query.imports.findFirst({ where, columns: { id: true } }));
+      const columns = { id: true, teamId: true } as const;
+      const row = where && (await context.db.query.imports.findFirst({ where, columns }));
       if (!row) throw notFound('import');
-      return abortableIterator((signal) =>
-        importProgress(context, { importId: row.id, after: after ?? null, tasks, signal }),
+      return abortableIterator(
+        (signal) => importProgress(context, { importId: row.id, after: after ?? null, tasks, signal }),
+        whileTeamIsReached(context, row.teamId, () => notFound('import')),
       );
     },
     resolve: (event) => event,
@@ -92,7 +102,10 @@ builder.subscriptionFields((t) => ({
       const columns = { id: true, teamId: true, importId: true } as const;
       const task = where && (await context.db.query.tasks.findFirst({ where, columns }));
       if (!task) throw notFound('task');
-      return abortableIterator((signal) => taskProgress(context, { task, signal }));
+      return abortableIterator(
+        (signal) => taskProgress(context, { task, signal }),
+        whileTeamIsReached(context, task.teamId, () => notFound('task')),
+      );
     },
     resolve: (taskId) => ({ taskId }),
   }),

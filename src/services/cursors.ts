@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm';
 import type { Database } from '../db/client.ts';
 
-/** Where a subscriber of an import stands. */
+/** Where a subscriber stands. */
 export interface Position {
   /** Every change by a transaction before this one has been told (pg_snapshot_xmin, decimal). */
   readonly xmin: string;
@@ -9,12 +9,16 @@ export interface Position {
   readonly ordinal: number | null;
 }
 
-/** Writes positions as opaque cursors, bound to one database and one import, and reads them. */
+/** Writes positions as opaque cursors, bound to one database and to what is followed (an import, a team's tasks), and reads them. */
 export interface Cursors {
-  encode(importId: string, position: Position): string;
-  /** Null for what is no cursor, or one of another database or import. */
-  decode(importId: string, cursor: string): Position | null;
+  /** @param subject the id of an import, or `teamTasks` of a team's */
+  encode(subject: string, position: Position): string;
+  /** Null for what is no cursor, or one of another database or subject. */
+  decode(subject: string, cursor: string): Position | null;
 }
+
+/** What cursors of all tasks of a team are bound to. */
+export const teamTasks = (teamId: string): string => `tasks of ${teamId}`;
 
 const DECIMAL = /^\d{1,20}$/;
 
@@ -25,11 +29,11 @@ export async function createCursors(db: Database): Promise<Cursors> {
   );
   const system = rows[0]?.id ?? '';
   return {
-    encode: (importId, { xmin, ordinal }) =>
-      Buffer.from(JSON.stringify([system, importId, xmin, ordinal])).toString('base64url'),
-    decode(importId, cursor) {
+    encode: (subject, { xmin, ordinal }) =>
+      Buffer.from(JSON.stringify([system, subject, xmin, ordinal])).toString('base64url'),
+    decode(subject, cursor) {
       const parts = parse(cursor);
-      if (parts === null || parts[0] !== system || parts[1] !== importId) return null;
+      if (parts === null || parts[0] !== system || parts[1] !== subject) return null;
       const [, , xmin, ordinal] = parts;
       return isTransaction(xmin) && (ordinal === null || isOrdinal(ordinal)) ? { xmin, ordinal } : null;
     },
@@ -37,7 +41,7 @@ export async function createCursors(db: Database): Promise<Cursors> {
 }
 
 const isTransaction = (value: unknown): value is string =>
-  typeof value === 'string' && DECIMAL.test(value) && BigInt(value) < 2n ** 64n;
+  typeof value === 'string' && DECIMAL.test(value) && BigInt(value) > 0n && BigInt(value) < 2n ** 64n;
 
 const isOrdinal = (value: unknown): value is number =>
   typeof value === 'number' && Number.isInteger(value) && value >= -1 && value < 2 ** 31;

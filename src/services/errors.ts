@@ -221,5 +221,10 @@ export class BadFilterError extends Error {
   override readonly name = 'BadFilterError';
 }
 
+/** What an event is about was deleted before it could be read: nobody is told of that event. */
+export class GoneError extends Error {
+  override readonly name = 'GoneError';
+}
+
 /** What an operation is told that passes one of the limits; which one is not told. */
 export const TOO_COMPLEX = 'The operation is too complex.';

@@ -169,22 +169,56 @@ export function taskWhere(viewer: Viewer, filter: TaskFilter): TaskWhere {
 export function taskConditions(filter: TaskFilter): readonly object[] {
   return [
     ...isIn('status', filter.status),
-    ...byId('indexId', 'Index', filter.indexId),
     ...ofImport(filter.importId),
     ...byId('videoId', 'Video', filter.videoId),
     ...ofIntegration(filter.integrationId),
-    ...matches('fileName', filter.fileName),
-    ...matches('sourceKey', filter.sourceKey),
-    ...equals('systemName', filter.systemName),
-    ...matches('externalId', filter.externalId),
     ...isIn('outcome', filter.outcome),
     ...isIn('errorCode', filter.errorCode),
     ...within('duration', filter.duration),
     ...within('width', filter.width),
     ...within('height', filter.height),
-    ...within('createdAt', filter.createdAt),
     ...within('updatedAt', filter.updatedAt),
+    ...ofOrigin(filter),
   ];
+}
+
+/** What a filter asks of what a task is made with, which nothing changes later on. */
+const ofOrigin = (filter: TaskFilter): readonly object[] => [
+  ...byId('indexId', 'Index', filter.indexId),
+  ...matches('fileName', filter.fileName),
+  ...matches('sourceKey', filter.sourceKey),
+  ...equals('systemName', filter.systemName),
+  ...matches('externalId', filter.externalId),
+  ...within('createdAt', filter.createdAt),
+];
+
+/** What a task that matches a filter now, or ever did, meets in any case: of others nobody who watches need be told. */
+export function lastingTaskConditions(filter: TaskFilter): readonly object[] {
+  // Tasks stay when their import is deleted, and then are of none.
+  const ofThisOrNone = byId('importId', 'Import', filter.importId).map((ofThis) => ({
+    OR: [ofThis, { importId: { isNull: true as const } }],
+  }));
+  return [
+    ...ofOrigin(filter),
+    ...byId('integrationId', 'Integration', filter.integrationId),
+    ...ofThisOrNone,
+  ];
+}
+
+/** Its conditions are several times in a statement that is repeated as long as somebody watches. */
+const MAX_WATCHED_VALUES = 5_000;
+
+/**
+ * Holds the filter of a subscription to what can be watched.
+ * @throws {BadFilterError} when a text cannot be compared to any, or there are too many values
+ */
+export function checkWatchedFilter(filter: TaskFilter): void {
+  taskConditions(filter);
+  const { status, outcome, errorCode, fileName, sourceKey, externalId } = filter;
+  const lists = [status, outcome, errorCode, fileName?.in, sourceKey?.in, externalId?.in];
+  const values = lists.reduce((sum, list) => sum + new Set(list).size, 0);
+  if (values > MAX_WATCHED_VALUES)
+    throw new BadFilterError(`The filter of a subscription takes at most ${MAX_WATCHED_VALUES} values.`);
 }
 
 /** The imports that a viewer may see and a filter matches; of running ones, those count as having failures that have some already. */

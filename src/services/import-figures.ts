@@ -1,6 +1,8 @@
 import { sql } from 'drizzle-orm';
 import type { Database } from '../db/client.ts';
 import type { ImportState, StoredCounts } from '../db/tables/imports.ts';
+import { MAX_ETA_SECONDS } from '../events/progress.ts';
+import { createImportPace, type ImportPace } from './import-pace.ts';
 
 /** Where an import stands in numbers; found = undecided + rejected + the sum over the statuses, always. Bytes and seconds. */
 export interface ImportFigures extends StoredCounts {
@@ -9,6 +11,7 @@ export interface ImportFigures extends StoredCounts {
   /** 0 to 1: the mean over its tasks, each that has ended counting as 1. */
   readonly fraction: number;
   readonly bytesPerSecond: number | null;
+  /** From the bytes that are left while some are on their way, else from how fast the fraction has grown. */
   readonly etaSeconds: number | null;
 }
 
@@ -66,10 +69,14 @@ interface CountRow extends Record<string, unknown>, Omit<StoredCounts, 'bytesDon
   readonly bytes_per_second: number | null;
 }
 
-function toFigures(row: CountRow): ImportFigures {
+function toFigures(row: CountRow, pace: ImportPace): ImportFigures {
   const bytesTotal = row.undecided > 0 || row.unknown_sizes > 0 ? null : (row.bytes_total ?? 0);
   const speed = row.bytes_per_second;
   const left = bytesTotal === null ? null : Math.max(0, bytesTotal - row.bytes_done);
+  const fraction = row.tasks === 0 ? 0 : Math.min(1, Number(row.fractions) / row.tasks);
+  const isDecided = row.undecided === 0 && row.state !== 'PLANNING';
+  const byPace = isDecided ? pace.etaSeconds(row.id, fraction, performance.now()) : null;
+  const byBytes = left !== null && left > 0 && speed !== null && speed > 0 ? Math.ceil(left / speed) : null;
   const {
     found,
     undecided,
@@ -99,11 +106,11 @@ function toFigures(row: CountRow): ImportFigures {
       failed,
       canceled,
     },
-    fraction: row.tasks === 0 ? 0 : Math.min(1, Number(row.fractions) / row.tasks),
+    fraction,
     bytesDone: row.bytes_done,
     bytesTotal,
     bytesPerSecond: speed === null ? null : Math.round(speed),
-    etaSeconds: left !== null && speed !== null && speed > 0 ? Math.ceil(left / speed) : null,
+    etaSeconds: byBytes !== null && byBytes <= MAX_ETA_SECONDS ? byBytes : byPace,
   };
 }
 
@@ -137,6 +144,7 @@ interface Cached {
  */
 export function createFigureReader(db: Database): FigureReader {
   const cache = new Map<string, Cached>();
+  const pace = createImportPace();
   let asked: Map<string, PromiseWithResolver> | null = null;
 
   const flush = async () => {
@@ -144,7 +152,7 @@ export function createFigureReader(db: Database): FigureReader {
     asked = null;
     try {
       const { rows } = await db.execute<CountRow>(countStatement([...batch.keys()]));
-      for (const row of rows) batch.get(row.id)?.resolve(toFigures(row));
+      for (const row of rows) batch.get(row.id)?.resolve(toFigures(row, pace));
       for (const waiting of batch.values())
         waiting.reject(new Error('an import went away while it was counted'));
     } catch (error) {

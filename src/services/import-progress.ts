@@ -3,6 +3,7 @@ import { sql } from 'drizzle-orm';
 import type { Database } from '../db/client.ts';
 import type { Hub } from '../events/hub.ts';
 import type { Cursors, Position } from './cursors.ts';
+import { isOlderThanKept } from './deleted-tasks.ts';
 import { whenConnected } from './when-connected.ts';
 
 /** One event of an import's subscription: which tasks and files it is about; their latest state is read when it is sent. */
@@ -12,6 +13,8 @@ export interface ImportEvent {
   readonly snapshot: boolean;
   readonly changedIds: readonly string[];
   readonly rejectedIds: readonly string[];
+  /** Tasks that were deleted. */
+  readonly deletedIds: readonly string[];
 }
 
 export interface ProgressDeps {
@@ -67,17 +70,27 @@ interface Start extends Position {
   readonly version: string | null;
 }
 
+/** It was deleted just now: the first read of changes finds that out. */
+const NO_IMPORT = { xmin: '0', isOver: false, version: null, isTooOld: false };
+
 async function startPosition(
   { db, cursors }: ProgressDeps,
   { importId, after }: ImportProgressOptions,
 ): Promise<Start> {
-  const { rows } = await db.execute<{ xmin: string; isOver: boolean; version: string }>(sql`
-    select pg_snapshot_xmin(pg_current_snapshot())::text as xmin, finished_at is not null as "isOver", changed_xid::text as version
-      from imports where id = ${importId}`);
-  const { xmin, isOver, version } = rows[0] ?? { xmin: '0', isOver: false, version: null };
   const given = after === null ? null : cursors.decode(importId, after);
+  const { rows } = await db.execute<{
+    xmin: string;
+    isOver: boolean;
+    version: string;
+    isTooOld: boolean;
+  }>(sql`
+    select pg_snapshot_xmin(pg_current_snapshot())::text as xmin, i.finished_at is not null as "isOver", i.changed_xid::text as version,
+           ${given === null ? sql`false` : isOlderThanKept(sql`i.team_id`, given.xmin)} as "isTooOld"
+      from imports i where i.id = ${importId}`);
+  const { xmin, isOver, version, isTooOld } = rows[0] ?? NO_IMPORT;
   // A cursor from the future is none of ours.
-  if (given === null || BigInt(given.xmin) > BigInt(xmin)) return { xmin, ordinal: -1, isOver, version };
+  if (given === null || isTooOld || BigInt(given.xmin) > BigInt(xmin))
+    return { xmin, ordinal: -1, isOver, version };
   return { ...given, isOver, version: null };
 }
 
@@ -106,6 +119,7 @@ async function* tellSnapshot(
       snapshot: begins,
       changedIds: page.filter((row) => row.kind === 'T').map((row) => row.id),
       rejectedIds: page.filter((row) => row.kind === 'F').map((row) => row.id),
+      deletedIds: [],
     };
     if (last) return;
   }
@@ -164,7 +178,8 @@ interface Changes {
   readonly finished: boolean;
   /** Differs whenever the import's own row has changed. */
   readonly version: string;
-  readonly rows: readonly (readonly [id: string, kind: 'T' | 'F', version: string])[];
+  /** Tasks, rejected files and deleted tasks. */
+  readonly rows: readonly (readonly [id: string, kind: 'T' | 'F' | 'D', version: string])[];
 }
 
 /** What changed since a position, and where things stand, all in one snapshot: an import that has finished in it has no change after it. */
@@ -185,6 +200,9 @@ async function readChanges(db: Database, importId: string, xmin: string): Promis
               union all
               (select f.id, 'F', '' from failed_files f
                 where f.import_id = ${importId} and f.changed_xid >= ${xmin}::xid8 order by f.ordinal)
+              union all
+              (select d.id, 'D', '' from deleted_tasks d
+                where d.import_id = ${importId} and d.changed_xid >= ${xmin}::xid8)
             ) changed) as rows
       from imports i where i.id = ${importId}`);
   const [row] = rows;
@@ -224,6 +242,7 @@ function* tellNews(
       snapshot: false,
       changedIds: part.filter(([, kind]) => kind === 'T').map(([id]) => id),
       rejectedIds: part.filter(([, kind]) => kind === 'F').map(([id]) => id),
+      deletedIds: part.filter(([, kind]) => kind === 'D').map(([id]) => id),
     };
   } while (at < news.length);
 }

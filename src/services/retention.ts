@@ -1,9 +1,9 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { Database, Transaction } from '../db/client.ts';
 import { transaction } from '../db/transaction.ts';
+import { BATCH, inBatches } from './batches.ts';
+import { forgetDeletedTasks } from './deleted-tasks.ts';
 
-/** How many rows go in one transaction. */
-const BATCH = 1000;
 /** How many imports are looked at in one statement. */
 const PAGE = 500;
 /** A key holds for a day at least; twice that leaves room for clocks and for clients that repeat a call late. */
@@ -16,6 +16,8 @@ interface Removed {
   entries: number;
   failedFiles: number;
   tasks: number;
+  /** Rows of tasks that were deleted days ago. */
+  deletions: number;
 }
 
 interface RetentionOptions {
@@ -26,7 +28,7 @@ interface RetentionOptions {
 
 /**
  * Removes what is kept for a while only: of imports that finished long ago the entries, the rejected files and the tasks
- * without a video, and idempotency keys that are out of date. Imports stay, with their counts as they were.
+ * without a video; idempotency keys that are out of date, and what tells of deleted tasks. Imports stay, with their counts as they were.
  * In short transactions, each of which looks once more whether the import still is one that finished long ago: one
  * that is retried meanwhile keeps what it needs.
  * @throws the signal's reason when it is aborted; what was removed by then stays so
@@ -35,8 +37,9 @@ export async function removeExpired(
   { db }: { readonly db: Database },
   { retainDays, signal }: RetentionOptions,
 ): Promise<Removed> {
-  const removed: Removed = { keys: 0, entries: 0, failedFiles: 0, tasks: 0 };
+  const removed: Removed = { keys: 0, entries: 0, failedFiles: 0, tasks: 0, deletions: 0 };
   removed.keys = await inBatches(signal, async () => rowsOf(await db.execute(expiredKeys)));
+  removed.deletions = await forgetDeletedTasks(db, signal);
   if (retainDays === 0) return removed;
   for await (const importId of findExpired(db, { retainDays, signal })) {
     // Entries first: an import without them is known not to be whole any more, see `isExpired`.
@@ -59,15 +62,6 @@ export async function isExpired(
 }
 
 const rowsOf = ({ rowCount }: { readonly rowCount: number | null }): number => rowCount ?? 0;
-
-async function inBatches(signal: AbortSignal, remove: () => Promise<number>): Promise<number> {
-  for (let sum = 0; ; ) {
-    signal.throwIfAborted();
-    const count = await remove();
-    sum += count;
-    if (count < BATCH) return sum;
-  }
-}
 
 const expiredKeys = sql`
   delete from idempotency_keys k using (

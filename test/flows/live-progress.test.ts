@@ -113,7 +113,8 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
     }
     expect(visits).toBeGreaterThan(5);
     expect(known.events.slice(1).every(({ snapshot }) => !snapshot)).toBe(true);
-    expect(known.rejected).toEqual(['missing']);
+    // Again to who comes back while any transaction of the whole cluster is open that is older.
+    expect([...new Set(known.rejected)]).toEqual(['missing']);
     await expectAllKnown(rows, id, known);
   });
 

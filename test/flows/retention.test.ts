@@ -97,7 +97,7 @@ const left = (importId: string) =>
 test('what is kept for a while only goes, in batches; imports stay with their counts', async () => {
   const old = await store(31, { tasks: 2_300, videos: 300 });
   const young = await store(29, { tasks: 4, videos: 2 });
-  expect(await remove()).toEqual({ keys: 0, entries: 2_300, failedFiles: 2_300, tasks: 2_000 });
+  expect(await remove()).toEqual({ keys: 0, entries: 2_300, failedFiles: 2_300, tasks: 2_000, deletions: 0 });
   expect(await left(old)).toEqual({ tasks: 300, entries: 0, files: 0 });
   expect(await left(young)).toEqual({ tasks: 4, entries: 4, files: 4 });
   expect((await server.query(COUNTS, { id: toPublicId('Import', old) })).import).toEqual({
@@ -107,7 +107,7 @@ test('what is kept for a while only goes, in batches; imports stay with their co
     tasks: { totalCount: 300 },
     failedFiles: { totalCount: 0 },
   });
-  expect(await remove()).toEqual({ keys: 0, entries: 0, failedFiles: 0, tasks: 0 });
+  expect(await remove()).toEqual({ keys: 0, entries: 0, failedFiles: 0, tasks: 0, deletions: 0 });
 });
 
 test('a task whose video goes later goes then', async () => {
@@ -126,7 +126,7 @@ test('with 0 days imports keep everything; keys go all the same, after two days'
       `insert into idempotency_keys (team_id, key, input_hash, import_id, created_at) values ($1, $2, '', $3, now() - $2::text::int * interval '1 hour')`,
       [team.teamId, String(hours), old],
     );
-  expect(await remove(0)).toEqual({ keys: 2, entries: 0, failedFiles: 0, tasks: 0 });
+  expect(await remove(0)).toEqual({ keys: 2, entries: 0, failedFiles: 0, tasks: 0, deletions: 0 });
   expect(await rows.all('select key from idempotency_keys order by key::int')).toEqual([
     { key: '1' },
     { key: '25' },
@@ -161,7 +161,7 @@ test('what an import needs that has not finished, or is opened again, stays', as
     retried,
   ]);
   await rows.all('commit');
-  expect(await removing).toEqual({ keys: 0, entries: 0, failedFiles: 0, tasks: 0 });
+  expect(await removing).toEqual({ keys: 0, entries: 0, failedFiles: 0, tasks: 0, deletions: 0 });
   for (const id of [open, retried]) expect(await left(id)).toEqual({ tasks: 3, entries: 3, files: 3 });
 });
 

@@ -42,6 +42,8 @@ export interface SmallServer {
   readonly logged: readonly string[];
   /** From now on the key is unknown. */
   revoke(key: string): void;
+  /** From now on the key may do this and no more. */
+  limit(key: string, scopes: readonly string[]): void;
   /** How often it was asked who is behind a key. */
   readonly asked: () => number;
 }
@@ -164,6 +166,7 @@ export async function startSmallServer(settings: Partial<HttpServerOptions> = {}
     running: () => state.running,
     logged,
     revoke: (key) => void viewers.delete(key),
+    limit: (key, scopes) => void viewers.set(key, viewerOf(scopes)),
     asked: () => asked,
   };
 }

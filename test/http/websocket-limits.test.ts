@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { admitted, INIT, open, subscribe } from './raw-socket.ts';
-import { type SmallServer, startSmallServer } from './support.ts';
+import { READ_KEY, type SmallServer, startSmallServer } from './support.ts';
 
 const UPGRADE = [
   'GET /graphql HTTP/1.1',
@@ -35,6 +35,40 @@ describe('limits', () => {
     await raw.message('next', '52');
     raw.socket.terminate();
     await vi.waitFor(() => expect(server.running()).toBe(0));
+  });
+
+  test('the 21st socket of a key is closed with 4290, and other keys and sockets go on', async () => {
+    const of = await startSmallServer();
+    const sockets = await Promise.all(Array.from({ length: 20 }, () => admitted(of)));
+    const refused = async () => {
+      const raw = await open(of);
+      raw.send(INIT);
+      return await raw.closed;
+    };
+    const reason = 'Too many sockets with this key';
+    expect(await refused()).toEqual({ code: 4290, reason });
+    expect(await refused()).toEqual({ code: 4290, reason });
+    const other = await open(of);
+    other.send({ type: 'connection_init', payload: { authorization: `Bearer ${READ_KEY}` } });
+    await other.message('connection_ack');
+    for (const raw of sockets) raw.send(subscribe('1', '{ hello }'));
+    for (const raw of sockets) await raw.message('next', '1');
+    // Those that were refused, and those that leave in any way, take no place.
+    sockets[0]?.socket.terminate();
+    sockets[1]?.socket.close();
+    await Promise.all([sockets[0]?.closed, sockets[1]?.closed]);
+    for (const _ of [1, 2]) {
+      await vi.waitFor(async () => {
+        const raw = await open(of);
+        raw.send(INIT);
+        await Promise.race([
+          raw.message('connection_ack'),
+          raw.closed.then(({ code }) => Promise.reject(code)),
+        ]);
+      });
+    }
+    expect(await refused()).toEqual({ code: 4290, reason });
+    await of.http.stop();
   });
 
   test('a client with a key may send ten thousand items at once, and more than 32 MiB is closed with 1009', async () => {

@@ -3,7 +3,7 @@ import { createClient } from 'graphql-ws';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { addressOf, admitted, INIT, open, subscribe } from './raw-socket.ts';
-import { KEY, READ_KEY, SECRET, type SmallServer, STRANGE_KEY, startSmallServer } from './support.ts';
+import { KEY, post, READ_KEY, SECRET, type SmallServer, STRANGE_KEY, startSmallServer } from './support.ts';
 
 let server: SmallServer;
 beforeAll(async () => {
@@ -77,6 +77,27 @@ describe('who is let in', () => {
     expect(staying.socket.readyState).toBe(WebSocket.OPEN);
     await of.http.stop();
   });
+});
+
+test('a key that may do less than before closes its sockets and streams: they are to be opened again', async () => {
+  const of = await startSmallServer();
+  const raw = await admitted(of);
+  raw.send(subscribe('1', 'subscription { forever }'));
+  await raw.message('next');
+  const stream = await post(of, { query: 'subscription { forever }' }, { accept: 'text/event-stream' });
+  const text = stream.text();
+  await vi.waitFor(() => expect(of.running()).toBe(2));
+  of.limit(KEY, ['READ']);
+  expect(await raw.closed).toEqual({ code: 4403, reason: 'Forbidden' });
+  expect(await text).toContain('"forever":1');
+  await vi.waitFor(() => expect(of.running()).toBe(0));
+  const again = await admitted(of);
+  of.limit(KEY, ['READ', 'WRITE']);
+  // More than one look later it is still there.
+  const asked = of.asked();
+  await vi.waitFor(() => expect(of.asked()).toBeGreaterThan(asked + 1), { timeout: 10_000 });
+  expect(again.socket.readyState).toBe(WebSocket.OPEN);
+  await of.http.stop();
 });
 
 describe('the protocol', () => {

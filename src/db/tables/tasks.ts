@@ -151,6 +151,7 @@ export const tasks = snakeCase.table(
     check('tasks_whole', sql`(${t.fraction} = 1) = (${t.status} in ('READY', 'SKIPPED'))`),
     uniqueIndex('tasks_by_ordinal').on(t.importId, t.ordinal),
     index('tasks_changed').on(t.importId, t.changedXid),
+    index('tasks_changed_by_team').on(t.teamId, t.changedXid, t.id),
     index('tasks_counted').on(t.importId, t.status),
     index('tasks_open').on(t.importId).where(sql`${t.finishedAt} is null`),
     index('tasks_by_created').on(t.teamId, t.createdAt, t.id),
@@ -189,5 +190,5 @@ export const taskProgress = snakeCase.table(
     version: bigint({ mode: 'number' }).notNull().default(1),
     updatedAt: instant().notNull().default(databaseNow),
   },
-  (t) => [index('task_progress_by_import').on(t.importId)],
+  (t) => [index('task_progress_by_import').on(t.importId), index('task_progress_by_team').on(t.teamId)],
 );
