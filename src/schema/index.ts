@@ -15,6 +15,8 @@ import './start-import.ts';
 import './task.ts';
 import './team.ts';
 import './video.ts';
+import './webhook-mutations.ts';
+import './webhook.ts';
 import { builder } from './builder.ts';
 
 /** The public API. */

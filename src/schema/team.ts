@@ -1,9 +1,22 @@
+import { signingSecrets } from '../services/webhook-secrets.ts';
 import { builder } from './builder.ts';
 
 export const Team = builder.drizzleNode('teams', {
   name: 'Team',
   id: { column: (team) => team.id },
-  fields: (t) => ({ name: t.exposeString('name') }),
+  fields: (t) => ({
+    name: t.exposeString('name'),
+    webhookSecret: t.string({
+      nullable: true,
+      description: "Signs the team's webhooks (whsec_…). Null without the scope ADMIN.",
+      select: { columns: { id: true } },
+      resolve: async ({ id }, _args, { services, viewer }) => {
+        if (!viewer.scopes.includes('ADMIN') || !viewer.teamIds.includes(id)) return null;
+        const [current] = await signingSecrets(services, id);
+        return current;
+      },
+    }),
+  }),
 });
 
 const Scope = builder.enumType('Scope', {

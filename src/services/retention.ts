@@ -1,6 +1,7 @@
 import { type SQL, sql } from 'drizzle-orm';
 import type { Database, Transaction } from '../db/client.ts';
 import { transaction } from '../db/transaction.ts';
+import { removeExpiredSecrets } from './webhook-secrets.ts';
 
 /** How many rows go in one transaction. */
 const BATCH = 1000;
@@ -16,6 +17,8 @@ interface Removed {
   entries: number;
   failedFiles: number;
   tasks: number;
+  deliveries: number;
+  secrets: number;
 }
 
 interface RetentionOptions {
@@ -25,8 +28,8 @@ interface RetentionOptions {
 }
 
 /**
- * Removes what is kept for a while only: of imports that finished long ago the entries, the rejected files and the tasks
- * without a video, and idempotency keys that are out of date. Imports stay, with their counts as they were.
+ * Removes what is kept for a while only: of imports that finished long ago the entries, the rejected files, the tasks
+ * without a video and the messages that need not be sent any more; idempotency keys and secrets that are out of date. Imports stay, with their counts as they were.
  * In short transactions, each of which looks once more whether the import still is one that finished long ago: one
  * that is retried meanwhile keeps what it needs.
  * @throws the signal's reason when it is aborted; what was removed by then stays so
@@ -35,12 +38,13 @@ export async function removeExpired(
   { db }: { readonly db: Database },
   { retainDays, signal }: RetentionOptions,
 ): Promise<Removed> {
-  const removed: Removed = { keys: 0, entries: 0, failedFiles: 0, tasks: 0 };
+  const removed: Removed = { keys: 0, entries: 0, failedFiles: 0, tasks: 0, deliveries: 0, secrets: 0 };
   removed.keys = await inBatches(signal, async () => rowsOf(await db.execute(expiredKeys)));
+  removed.secrets = await removeExpiredSecrets(db, null);
   if (retainDays === 0) return removed;
   for await (const importId of findExpired(db, { retainDays, signal })) {
     // Entries first: an import without them is known not to be whole any more, see `isExpired`.
-    for (const part of ['entries', 'failedFiles', 'tasks'] as const) {
+    for (const part of ['entries', 'failedFiles', 'tasks', 'deliveries'] as const) {
       const remove = () => removeBatch(db, { importId, retainDays, statement: PARTS[part](importId) });
       removed[part] += await inBatches(signal, remove);
     }
@@ -75,17 +79,24 @@ const expiredKeys = sql`
      where created_at < now() - ${KEY_HOURS} * interval '1 hour' limit ${BATCH} for update skip locked
   ) old where k.team_id = old.team_id and k.key = old.key`;
 
-const PARTS: Readonly<Record<'entries' | 'failedFiles' | 'tasks', (importId: string) => SQL>> = {
-  entries: (importId) => sql`
+const PARTS: Readonly<Record<'entries' | 'failedFiles' | 'tasks' | 'deliveries', (importId: string) => SQL>> =
+  {
+    entries: (importId) => sql`
     delete from import_entries where import_id = ${importId} and ordinal = any(array(
       select ordinal from import_entries where import_id = ${importId} order by ordinal limit ${BATCH}))`,
-  failedFiles: (importId) => sql`
+    failedFiles: (importId) => sql`
     delete from failed_files where id = any(array(
       select id from failed_files where import_id = ${importId} order by ordinal limit ${BATCH}))`,
-  tasks: (importId) => sql`
+    tasks: (importId) => sql`
     delete from tasks where id = any(array(
       select t.id from tasks t where t.import_id = ${importId} and ${isWithoutVideo} limit ${BATCH}))`,
-};
+    deliveries: (importId) => sql`
+    delete from webhook_deliveries where id = any(array(
+      select d.id from webhook_deliveries d where d.import_id = ${importId} and ${isOver} limit ${BATCH}))`,
+  };
+
+/** One that was asked for once more, however late, is sent. */
+const isOver = sql`d.next_attempt_at is null`;
 
 const isWithoutVideo = sql`not exists (select from videos v where v.id = t.video_id)`;
 const finishedBefore = (retainDays: number) => sql`finished_at < now() - ${retainDays} * interval '1 day'`;
@@ -119,7 +130,8 @@ async function* findExpired(
              coalesce(i.is_old, false) and (
                exists (select from import_entries e where e.import_id = i.id)
                or exists (select from failed_files f where f.import_id = i.id)
-               or exists (select from tasks t where t.import_id = i.id and ${isWithoutVideo})) as is_due
+               or exists (select from tasks t where t.import_id = i.id and ${isWithoutVideo})
+               or exists (select from webhook_deliveries d where d.import_id = i.id and ${isOver})) as is_due
         from (select id, ${finishedBefore(retainDays)} as is_old from imports
                where id > ${after} order by id limit ${PAGE}) i
        order by i.id`);

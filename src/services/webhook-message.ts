@@ -1,0 +1,59 @@
+import type { Transaction } from '../db/client.ts';
+import { uuidv7 } from '../db/ids.ts';
+import type { ImportState, StoredCounts } from '../db/tables/imports.ts';
+import { webhookDeliveries } from '../db/tables/webhooks.ts';
+import { deliverWebhook } from '../jobs/definitions.ts';
+import { enqueue } from '../jobs/queue.ts';
+import { toPublicId } from './public-ids.ts';
+
+/** A run of an import that has just ended. */
+export interface FinishedRun {
+  readonly id: string;
+  readonly teamId: string;
+  readonly runs: number;
+  readonly state: ImportState;
+  readonly hasFailures: boolean;
+  readonly hasWebhook: boolean;
+  readonly found: number;
+  readonly counts: StoredCounts;
+  /** JSON, as the client gave it. */
+  readonly context: string | null;
+  /** ISO 8601 in UTC. */
+  readonly finishedAt: string;
+}
+
+/**
+ * Stores the message about a run that ends in this transaction, one at most for each, and plans its delivery. Its body is made
+ * here and now: every try sends the same, whatever becomes of the import.
+ */
+export async function planWebhook(tx: Transaction, run: FinishedRun): Promise<void> {
+  const delivery = {
+    id: uuidv7(),
+    importId: run.id,
+    run: run.runs,
+    body: bodyOf(run),
+    nextAttemptAt: new Date(run.finishedAt),
+  };
+  const [stored] = await tx
+    .insert(webhookDeliveries)
+    .values(delivery)
+    .onConflictDoNothing()
+    .returning({ id: webhookDeliveries.id });
+  if (stored) await enqueue(tx, deliverWebhook, { subjectId: stored.id, teamId: run.teamId, payload: {} });
+}
+
+/** The body as Standard Webhooks 1.0 frames it, with the counts as ImportCounts has them. */
+function bodyOf({ id, state, hasFailures, found, counts, context, finishedAt }: FinishedRun): string {
+  const { bytesDone: _done, bytesTotal: _total, rejected, ...statuses } = counts;
+  return JSON.stringify({
+    type: 'import.finished',
+    timestamp: finishedAt,
+    data: {
+      id: toPublicId('Import', id),
+      state,
+      hasFailures,
+      overview: { found, undecided: 0, rejected, ...statuses },
+      context: context === null ? null : JSON.parse(context),
+    },
+  });
+}
