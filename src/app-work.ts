@@ -127,5 +127,5 @@ const concurrencyOf = (config: Config) => ({
   [definitions.cancelImport.kind]: 2,
   [definitions.retryImport.kind]: 2,
   // They wait for others most of the time, and those that hang must leave room.
-  [definitions.deliverWebhook.kind]: 1000,
+  [definitions.deliverWebhook.kind]: 500,
 });

@@ -71,10 +71,10 @@ export const retryImport = defineJob({
 
 /**
  * Delivers the message about the end of an import; one that did not arrive makes its job anew, as late as its schedule says.
- * Its subject is the delivery.
+ * Its subject is the delivery; its receiver is known by hashes of its URL.
  */
 export const deliverWebhook = defineJob({
   kind: 'deliver-webhook',
   maxFailures: PATIENT,
-  schema: z.object({}),
+  schema: z.object({ receiver: z.string(), origin: z.string(), isRetry: z.boolean() }),
 });

@@ -1,10 +1,11 @@
 import { eq, sql } from 'drizzle-orm';
 import { Webhook } from 'standardwebhooks';
+import type { z } from 'zod';
 import type { Transaction } from '../db/client.ts';
 import { type StoredAttempt, webhookDeliveries } from '../db/tables/webhooks.ts';
 import { transaction } from '../db/transaction.ts';
 import { deliverWebhook as deliverWebhookJob } from '../jobs/definitions.ts';
-import type { ClaimedJob } from '../jobs/job.ts';
+import type { ClaimedJob, Job } from '../jobs/job.ts';
 import { enqueue, finishJob } from '../jobs/queue.ts';
 import { SourceError } from '../sources/errors.ts';
 import type { Services } from './deps.ts';
@@ -22,6 +23,8 @@ const MAX_PRIORITY = 9;
 const UNREADABLE =
   'The server cannot read the URL, or the secret that signs: the key that they were encrypted with is not known to it. Its operator has to name that key.';
 
+type DeliveryJob = Job<z.output<typeof deliverWebhookJob.schema>>;
+
 interface DeliveryOptions {
   readonly signal: AbortSignal;
   readonly limit: ReceiverLimit;
@@ -34,15 +37,12 @@ interface DeliveryOptions {
 /** What is sent, and to whom. */
 interface Message {
   readonly id: string;
+  readonly teamId: string;
   readonly url: URL;
   readonly body: string;
-  readonly secrets: readonly string[];
 }
 
 type Tried = Result & StoredAttempt;
-
-/** The id of a message as its receiver knows it. */
-const messageId = (deliveryId: string): string => `msg_${deliveryId}`;
 
 /**
  * Tries once to deliver a message, as the run of its job, and plans the next try if it did not arrive. A process that dies before
@@ -53,18 +53,25 @@ const messageId = (deliveryId: string): string => `msg_${deliveryId}`;
  */
 export async function deliverWebhook(
   services: Services,
-  job: ClaimedJob,
+  job: DeliveryJob,
   options: DeliveryOptions,
 ): Promise<void> {
+  const entry = { ...job.payload, signal: options.signal };
+  const tried = await options.limit.run(entry, () => attempt(services, job, options));
+  if (tried !== null) await record(services, job, { tried, scale: options.scale });
+}
+
+/** @returns null when there is nothing to send any more */
+async function attempt(
+  services: Services,
+  job: DeliveryJob,
+  options: DeliveryOptions,
+): Promise<Tried | null> {
   const due = await findDue(services, job.subjectId);
-  if (due === null) return;
-  const message = await open(services, job, due);
-  if (message === null) return await record(services, job, { tried: unreadable(), scale: options.scale });
-  const tried = await options.limit.run(
-    { url: message.url, isRetry: due.failures > 0, signal: options.signal },
-    () => send(services, message, options),
-  );
-  await record(services, job, { tried, scale: options.scale });
+  if (due === null) return null;
+  const url = urlOf(services, job, due);
+  if (url === null) return unreadable();
+  return await send(services, { id: job.subjectId, teamId: job.teamId, body: due.body, url }, options);
 }
 
 /** Ends a delivery whose job can go on no more. */
@@ -76,31 +83,25 @@ export async function abandonWebhook(tx: Transaction, deliveryId: string): Promi
 
 interface Due extends Record<string, unknown> {
   readonly body: string;
-  readonly failures: number;
   readonly url: string;
 }
 
 /** The message, unless it has arrived or is gone with its import. */
 async function findDue({ db }: Services, deliveryId: string): Promise<Due | null> {
   const { rows } = await db.execute<Due>(sql`
-    select d.body, d.failures, i.webhook_url as url
+    select d.body, i.webhook_url as url
       from webhook_deliveries d join imports i on i.id = d.import_id
      where d.id = ${deliveryId} and d.state in ('WAITING', 'RETRYING')`);
   return rows[0] ?? null;
 }
 
-/** @returns null when a key is missing */
-async function open(
-  services: Services,
-  { subjectId: id, teamId }: ClaimedJob,
-  due: Due,
-): Promise<Message | null> {
+/** @returns null when it cannot be read */
+function urlOf({ secrets, log }: Services, { subjectId, teamId }: ClaimedJob, due: Due): URL | null {
   try {
-    const url = new URL(openUrl(services.secrets, due.url, teamId));
-    return { id, url, body: due.body, secrets: await signingSecrets(services, teamId) };
+    return new URL(openUrl(secrets, due.url, teamId));
   } catch (error) {
     if (!(error instanceof SecretBoxError)) throw error;
-    services.log.error({ err: error, delivery: id }, 'a webhook cannot be sent');
+    log.error({ err: error, delivery: subjectId }, 'the URL of a webhook cannot be read');
     return null;
   }
 }
@@ -113,25 +114,38 @@ const unreadable = (): Tried => ({
 });
 
 async function send(
-  { poster }: Services,
-  { id, url, body, secrets }: Message,
+  services: Services,
+  message: Message,
   { signal, timeoutSeconds }: DeliveryOptions,
 ): Promise<Tried> {
+  const { url, body } = message;
   const at = new Date();
-  const began = performance.now();
+  let began = performance.now();
   const limit = limitTime(signal, timeoutSeconds * 1000);
   const tried = (result: Result, error: string | null): Tried => {
     const durationMs = Math.round(performance.now() - began);
     return { at: at.toISOString(), ...result, error, durationMs };
   };
   try {
-    const headers = signed({ id: messageId(id), at, body, secrets });
-    const { status, retryAfterSeconds } = await poster.post(url, { headers, body, signal: limit.signal });
+    const headers = signed(message, at, await signingSecrets(services, message.teamId));
+    began = performance.now();
+    const { status, retryAfterSeconds } = await services.poster.post(url, {
+      headers,
+      body,
+      signal: limit.signal,
+    });
     return tried({ statusCode: status, retryAfterSeconds }, faultOf(status));
   } catch (error) {
     if (limit.isOver())
       return tried({ statusCode: null }, `${url.hostname} did not answer within ${timeoutSeconds} seconds.`);
     signal.throwIfAborted();
+    if (error instanceof SecretBoxError) {
+      services.log.error(
+        { err: error, delivery: message.id },
+        'the secret that signs a webhook cannot be read',
+      );
+      return unreadable();
+    }
     if (error instanceof SourceError) return tried({ statusCode: null }, error.message);
     throw error;
   } finally {
@@ -140,17 +154,13 @@ async function send(
 }
 
 /** A signature by each secret, so that receivers may change over from one to the next. */
-function signed({
-  id,
-  at,
-  body,
-  secrets,
-}: Pick<Message, 'id' | 'body' | 'secrets'> & { readonly at: Date }): Record<string, string> {
+function signed({ id, body }: Message, at: Date, secrets: readonly string[]): Record<string, string> {
+  const messageId = `msg_${id}`;
   return {
     'content-type': 'application/json',
-    'webhook-id': id,
+    'webhook-id': messageId,
     'webhook-timestamp': String(Math.floor(at.getTime() / 1000)),
-    'webhook-signature': secrets.map((secret) => new Webhook(secret).sign(id, at, body)).join(' '),
+    'webhook-signature': secrets.map((secret) => new Webhook(secret).sign(messageId, at, body)).join(' '),
   };
 }
 
@@ -165,7 +175,7 @@ function faultOf(status: number): string | null {
 /** Stores what came of a try and ends the job; the next try, if there is to be one, is a job of its own. */
 async function record(
   services: Services,
-  job: ClaimedJob,
+  job: DeliveryJob,
   { tried, scale }: { readonly tried: Tried; readonly scale: number },
 ): Promise<void> {
   const step = await transaction(services.db, async (tx) => {
@@ -195,7 +205,7 @@ interface Recorded {
 
 async function store(
   tx: Transaction,
-  job: ClaimedJob,
+  job: DeliveryJob,
   { next, failures, attempts }: Recorded,
 ): Promise<void> {
   const waitSeconds = next.state === 'RETRYING' ? next.waitSeconds : null;
@@ -213,7 +223,7 @@ async function store(
   await enqueue(tx, deliverWebhookJob, {
     subjectId: job.subjectId,
     teamId: job.teamId,
-    payload: {},
+    payload: { ...job.payload, isRetry: true },
     runAt: row.nextAttemptAt,
     priority: Math.min(failures, MAX_PRIORITY),
   });

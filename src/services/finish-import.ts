@@ -5,7 +5,7 @@ import { deliverWebhook, retryImport } from '../jobs/definitions.ts';
 import type { Services } from './deps.ts';
 import { type FinishedRun, planWebhook } from './webhook-message.ts';
 
-type Deps = Pick<Services, 'db' | 'changes' | 'jobs'>;
+type Deps = Pick<Services, 'db' | 'changes' | 'jobs' | 'secrets'>;
 
 /**
  * Ends an import whose planning is over and whose tasks have all ended, once: sets its state and keeps its counts. Why its
@@ -49,7 +49,7 @@ const finishStatement = (importId: string) => sql`
   from ready, counted c, refused r
   where i.id = ready.id
   returning i.id, i.team_id as "teamId", i.runs, i.state, i.found, i.counts, i.context, i.has_failures as "hasFailures",
-    i.webhook_url is not null as "hasWebhook", to_char(i.finished_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "finishedAt"`;
+    i.webhook_url as "webhookUrl", to_char(i.finished_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "finishedAt"`;
 
 /**
  * Ends the import if nothing of it is open any more, and tells of it; with it comes the message to its webhook, so that there is
@@ -61,12 +61,13 @@ export async function finishImport(deps: Deps, importId: string): Promise<void> 
     // A statement of its own: what is counted then has to be seen after the lock, not as it was while waiting for it.
     await tx.execute(sql`select from imports where id = ${importId} for update`);
     const { rows } = await tx.execute<FinishedRun & Record<string, unknown>>(finishStatement(importId));
-    for (const run of rows) if (run.hasWebhook) await planWebhook(tx, run);
+    for (const { webhookUrl, ...run } of rows)
+      if (webhookUrl !== null) await planWebhook(tx, deps.secrets, { ...run, webhookUrl });
     return rows;
   });
-  for (const { teamId, hasWebhook } of finished) {
+  for (const { teamId, webhookUrl } of finished) {
     deps.changes.announce({ teamId, importId });
-    if (hasWebhook) deps.jobs.wake(deliverWebhook.kind);
+    if (webhookUrl !== null) deps.jobs.wake(deliverWebhook.kind);
   }
 }
 

@@ -4,13 +4,14 @@ import type { StoredAttempt, WebhookState } from '../db/tables/webhooks.ts';
 import { webhookDeliveries } from '../db/tables/webhooks.ts';
 import { transaction } from '../db/transaction.ts';
 import { deliverWebhook } from '../jobs/definitions.ts';
-import { enqueue, removeJobs } from '../jobs/queue.ts';
+import { removeJobs } from '../jobs/queue.ts';
 import type { Services } from './deps.ts';
 import { InvalidInputError, NotFoundError } from './errors.ts';
 import { ownedBy } from './filters.ts';
 import { openUrl } from './source-urls.ts';
 import type { StartImport } from './start-import-input.ts';
 import type { Viewer } from './viewer.ts';
+import { enqueueDelivery } from './webhook-message.ts';
 
 /**
  * Sees whether the webhook of an import leads to an address that may be reached, as far as that can be told now; what its name
@@ -73,7 +74,8 @@ export async function redeliverWebhook(
   const where = ownedBy(viewer, 'Import', publicId);
   const found = where && (await services.db.query.imports.findFirst({ where }));
   if (!found) throw new NotFoundError('import', ['importId']);
-  if (found.webhookUrl === null) throw refused('names an import without a webhook');
+  const { webhookUrl } = found;
+  if (webhookUrl === null) throw refused('names an import without a webhook');
   if (found.finishedAt === null)
     throw refused('names an import that has not finished; its webhook is sent when it has');
   await transaction(services.db, async (tx) => {
@@ -85,7 +87,7 @@ export async function redeliverWebhook(
     if (!delivery) throw refused('names an import that finished so long ago that its message was removed');
     // One that is under way just now is not the one that is asked for.
     await removeJobs(tx, [deliverWebhook], [delivery.id]);
-    await enqueue(tx, deliverWebhook, { subjectId: delivery.id, teamId: found.teamId, payload: {} });
+    await enqueueDelivery(tx, services.secrets, { ...found, webhookUrl, deliveryId: delivery.id });
   });
   services.jobs.wake(deliverWebhook.kind);
   return found.id;
