@@ -2,9 +2,18 @@ import { join } from 'node:path';
 import { graphql } from '../support/graphql.ts';
 import { finishDeletions } from '../support/oracle/deletions.ts';
 import { checkOracle, installOracle } from '../support/oracle.ts';
-import { idOf, type Received, type Reply, reset, startReceiver, verified } from '../support/receiver.ts';
+import {
+  idOf,
+  type Received,
+  type Receiver,
+  type Reply,
+  reset,
+  startReceiver,
+  verified,
+} from '../support/receiver.ts';
 import { createFleet, type Fleet } from './fleet.ts';
 import { persist } from './import-calls.ts';
+import { orAborted } from './run-import.ts';
 import type { SmallVideos } from './small-videos.ts';
 
 const START = graphql(`
@@ -27,6 +36,7 @@ export interface WebhookRun {
   readonly imports: number;
   /** SIGKILLs, of a worker and of the API by turns; spread over the imports. */
   readonly kills: number;
+  readonly signal: AbortSignal;
 }
 
 /** What came of it. */
@@ -40,36 +50,41 @@ export interface WebhookResult {
 /**
  * Starts imports of one video each, of which every second is not there, with processes of their own; receivers fail at first
  * now and then. Everything that it started has ended when it settles.
- * @throws Error when an import or its message does not come to its end
+ * @throws Error when an import or its message does not come to its end; the signal's reason when that is aborted
  */
 export async function runWebhooks(run: WebhookRun): Promise<WebhookResult> {
-  const { databaseUrl, folder, imports, kills } = run;
+  const { databaseUrl, folder, signal } = run;
   const settings = { SLUICE_RETRY_BASE_SECONDS: '0.01', SLUICE_WEBHOOK_TIMEOUT_SECONDS: '2' };
   const fleet = createFleet({ databaseUrl, folder, settings });
   const receiver = await startReceiver(replyTo);
   try {
-    await fleet.startApi();
-    await installOracle(databaseUrl);
-    await fleet.startWorkers(2);
-    const ids: string[] = [];
-    for (let number = 0; number < imports; number += 1) {
-      ids.push(await start(fleet, run, { number, receiver: receiver.url }));
-      const killed = Math.floor((number * kills) / imports);
-      if (Math.floor(((number + 1) * kills) / imports) > killed)
-        await fleet.kill(killed % 2 === 0 ? 'worker' : 'api', 0.9);
-    }
-    const faults: string[] = [];
-    for (const [number, id] of ids.entries())
-      faults.push(...faultsOf(await delivered(fleet, id), receiver.at(`/${number}`)));
-    await finishDeletions(databaseUrl);
-    await fleet.stop();
-    const checked = { databaseUrl, storage: join(folder, 'media'), accepted: { imports: ids } };
-    const violations = [...fleet.faults, ...faults, ...(await checkOracle(checked))];
-    return { violations, messages: receiver.received.length };
+    return await orAborted(importAndCheck(run, fleet, receiver), signal);
   } finally {
     await fleet.abandon();
     await receiver.close();
   }
+}
+
+async function importAndCheck(run: WebhookRun, fleet: Fleet, receiver: Receiver): Promise<WebhookResult> {
+  const { databaseUrl, folder, imports, kills } = run;
+  await fleet.startApi();
+  await installOracle(databaseUrl);
+  await fleet.startWorkers(2);
+  const ids: string[] = [];
+  for (let number = 0; number < imports; number += 1) {
+    ids.push(await start(fleet, run, { number, receiver: receiver.url }));
+    const killed = Math.floor((number * kills) / imports);
+    if (Math.floor(((number + 1) * kills) / imports) > killed)
+      await fleet.kill(killed % 2 === 0 ? 'worker' : 'api', 0.9);
+  }
+  const faults: string[] = [];
+  for (const [number, id] of ids.entries())
+    faults.push(...faultsOf(await delivered(fleet, id), receiver.at(`/${number}`)));
+  await finishDeletions(databaseUrl);
+  await fleet.stop();
+  const checked = { databaseUrl, storage: join(folder, 'media'), accepted: { imports: ids } };
+  const violations = [...fleet.faults, ...faults, ...(await checkOracle(checked))];
+  return { violations, messages: receiver.received.length };
 }
 
 function replyTo({ path }: Received, nth: number): Reply {

@@ -55,7 +55,8 @@ test('30 imports, with a worker and the API killed in between, tell of their end
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   const videos = await serveSmallVideos();
   onTestFinished(videos.close);
-  const run = { databaseUrl: database.url, folder, videos, imports: 30, kills: 3 };
+  const { signal } = new AbortController();
+  const run = { databaseUrl: database.url, folder, videos, imports: 30, kills: 3, signal };
   const { violations, messages } = await runWebhooks(run);
   expect(violations).toEqual([]);
   expect(messages).toBeGreaterThanOrEqual(50);

@@ -17,6 +17,8 @@ import { createTeller, isOver, type Teller } from './webhook-imports.ts';
 const CANCEL = graphql(`mutation ToldCancel($id: ID!) { cancelImport(id: $id) { __typename } }`);
 const RETRY = graphql(`mutation ToldRetry($id: ID!) { retryImport(id: $id) { __typename } }`);
 
+const DELETE = graphql(`mutation ToldDelete($id: ID!) { deleteImport(id: $id) { __typename } }`);
+
 let server: TestServer;
 let receiver: Receiver;
 let teller: Teller;
@@ -242,4 +244,21 @@ test('each run of an import is told of with an id of its own', async () => {
   const secret = await teller.secret();
   expect(messages().map((message) => verified(message, secret).data.state)).toEqual(['CANCELED', 'FAILED']);
   expect(new Set(messages().map(idOf)).size).toBe(2);
+});
+
+test('an import that is deleted takes its message with it, also one that is still to be sent', async () => {
+  const { url } = place(500);
+  const { id } = await teller.start({ url });
+  await teller.until(id, ({ webhook }) => webhook?.state === 'RETRYING');
+  expect(await server.query(DELETE, { id })).toEqual({ deleteImport: { __typename: 'DeleteImportSuccess' } });
+  const rows = await openRows(server.databaseUrl);
+  const left = await rows.all(`select from webhook_deliveries where import_id = $1`, [
+    id.slice('imp_'.length),
+  ]);
+  const jobs = await rows.all(
+    `select from jobs j where kind = 'deliver-webhook'
+        and not exists (select from webhook_deliveries d where d.id = j.subject_id)`,
+  );
+  await rows.close();
+  expect([left, jobs]).toEqual([[], []]);
 });
