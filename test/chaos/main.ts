@@ -1,12 +1,12 @@
 import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { startOwnPostgres } from '../support/own-postgres.ts';
 import { type ChaosOptions, readOptions, USAGE } from './options.ts';
 import { type Fault, planFaults } from './plan-faults.ts';
 import { formatReport, formatTakeOvers } from './report.ts';
 import { createDatabase, type RunResult, runImport } from './run-import.ts';
-import { runWebhooks } from './run-webhooks.ts';
+import { runWebhooks, type WebhookResult, type WebhookRun } from './run-webhooks.ts';
 import { serveSmallVideos } from './small-videos.ts';
 
 // As anywhere but for fsync, which only a machine that is cut off needs.
@@ -45,6 +45,14 @@ async function runChaos(options: ChaosOptions, signal: AbortSignal): Promise<boo
   }
 }
 
+async function runWebhooksKeepingLogs(run: WebhookRun, dir: string | null): Promise<WebhookResult> {
+  try {
+    return await runWebhooks(run);
+  } finally {
+    await keepLogs(dirname(run.folder), basename(run.folder), dir);
+  }
+}
+
 /** Imports whose ends are told of, with a PostgreSQL and an origin of their own. @returns whether all promises were kept */
 async function runWebhookChaos({ webhooks, dir }: ChaosOptions, signal: AbortSignal): Promise<boolean> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-chaos-'));
@@ -59,13 +67,8 @@ async function runWebhookChaos({ webhooks, dir }: ChaosOptions, signal: AbortSig
       folder: join(folder, 'webhooks'),
       databaseUrl: await createDatabase(postgres, 'webhooks'),
     };
-    const { violations, messages } = await runWebhooks({
-      ...home,
-      videos,
-      imports: webhooks,
-      kills,
-      signal,
-    }).finally(() => keepLogs(folder, 'webhooks', dir));
+    const run = { ...home, videos, imports: webhooks, kills, signal };
+    const { violations, messages } = await runWebhooksKeepingLogs(run, dir);
     tell(
       `${webhooks} imports, ${kills} kills, ${messages} messages came in; violations: ${violations.length}`,
     );

@@ -23,10 +23,10 @@ const START = graphql(`
 `);
 const LOOK = graphql(`
   query ChaosToldLook($id: ID!) {
-    import(id: $id) { finished state webhook { state attempts { statusCode } } }
-    viewer { defaultTeam { webhookSecret } }
+    import(id: $id) { finished state webhook { state } }
   }
 `);
+const SECRET = graphql(`query ChaosToldSecret { viewer { defaultTeam { webhookSecret } } }`);
 
 /** Imports that tell somebody of their end while processes are killed. */
 export interface WebhookRun {
@@ -56,28 +56,54 @@ export async function runWebhooks(run: WebhookRun): Promise<WebhookResult> {
   const { databaseUrl, folder, signal } = run;
   const settings = { SLUICE_RETRY_BASE_SECONDS: '0.01', SLUICE_WEBHOOK_TIMEOUT_SECONDS: '2' };
   const fleet = createFleet({ databaseUrl, folder, settings });
-  const receiver = await startReceiver(replyTo);
+  const told: { receiver: Receiver | null } = { receiver: null };
+  const work = async () => {
+    await fleet.startApi();
+    const faults: string[] = [];
+    told.receiver = await startVerifyingReceiver(await secretOf(fleet), faults);
+    return await importAndCheck({ ...run, fleet, faults, receiver: told.receiver });
+  };
   try {
-    return await orAborted(importAndCheck(run, fleet, receiver), signal);
+    return await orAborted(work(), signal);
   } finally {
     await fleet.abandon();
-    await receiver.close();
+    await told.receiver?.close();
   }
 }
 
-async function importAndCheck(run: WebhookRun, fleet: Fleet, receiver: Receiver): Promise<WebhookResult> {
-  const { databaseUrl, folder, imports, kills } = run;
-  await fleet.startApi();
+/** Each message is verified as it comes, for a signature holds for some minutes only. */
+function startVerifyingReceiver(secret: string, faults: string[]): Promise<Receiver> {
+  return startReceiver((message, nth) => {
+    try {
+      verified(message, secret);
+    } catch (error) {
+      faults.push(`message ${idOf(message)}: is not signed as it should be: ${String(error)}`);
+    }
+    return replyTo(message, nth);
+  });
+}
+
+interface RunningWebhooks extends WebhookRun {
+  readonly fleet: Fleet;
+  readonly receiver: Receiver;
+  /** Those that were seen so far. */
+  readonly faults: string[];
+}
+
+async function importAndCheck(run: RunningWebhooks): Promise<WebhookResult> {
+  const { databaseUrl, folder, imports, kills, fleet, receiver, faults } = run;
   await installOracle(databaseUrl);
   await fleet.startWorkers(2);
   const ids: string[] = [];
   for (let number = 0; number < imports; number += 1) {
-    ids.push(await start(fleet, run, { number, receiver: receiver.url }));
+    const started = start(run, number);
+    started.catch(() => {}); // Is waited for below, unless the kill fails.
     const killed = Math.floor((number * kills) / imports);
-    if (Math.floor(((number + 1) * kills) / imports) > killed)
-      await fleet.kill(killed % 2 === 0 ? 'worker' : 'api', 0.9);
+    const isKilled = Math.floor(((number + 1) * kills) / imports) > killed;
+    // In the middle of the call, of planning and of deliveries.
+    if (isKilled) await fleet.kill(killed % 2 === 0 ? 'worker' : 'api', 0.9);
+    ids.push(await started);
   }
-  const faults: string[] = [];
   for (const [number, id] of ids.entries())
     faults.push(...faultsOf(await delivered(fleet, id), receiver.at(`/${number}`)));
   await finishDeletions(databaseUrl);
@@ -94,15 +120,11 @@ function replyTo({ path }: Received, nth: number): Reply {
 }
 
 /** Starts one as a client does that repeats what was not answered, with the same key. */
-async function start(
-  fleet: Fleet,
-  { videos }: WebhookRun,
-  { number, receiver }: { readonly number: number; readonly receiver: string },
-): Promise<string> {
+async function start({ fleet, videos, receiver }: RunningWebhooks, number: number): Promise<string> {
   const url = number % 2 === 0 ? videos.url(number) : `${videos.url(number)}/missing`;
   const entries = [{ externalId: 'one', url, fileName: 'one.mp4' }];
   const from = { videos: { systemName: `told-${number}`, videos: entries } };
-  const webhook = { url: `${receiver}/${number}` };
+  const webhook = { url: `${receiver.url}/${number}` };
   const input = { from, webhook, context: { number }, idempotencyKey: `told-${number}` };
   return await persist(fleet, async (client) => {
     const { startImport: result } = await client.query(START, { input });
@@ -111,35 +133,37 @@ async function start(
   });
 }
 
+/** What signs the messages of its team. */
+async function secretOf(fleet: Fleet): Promise<string> {
+  return await persist(fleet, async (client) => {
+    const { viewer } = await client.query(SECRET);
+    return viewer.defaultTeam.webhookSecret ?? false;
+  });
+}
+
 interface Delivered {
   readonly id: string;
   readonly state: string;
-  readonly secret: string;
 }
 
 /** Asks until the message about an import has arrived. */
 async function delivered(fleet: Fleet, id: string): Promise<Delivered> {
   return await persist(fleet, async (client) => {
-    const { import: found, viewer } = await client.query(LOOK, { id });
+    const { import: found } = await client.query(LOOK, { id });
     const isOver = found?.finished === true && found.webhook?.state === 'DELIVERED';
-    const secret = viewer.defaultTeam.webhookSecret;
-    return isOver && secret !== null && { id, state: found.state, secret };
+    return isOver && { id, state: found.state };
   });
 }
 
 /** What is wrong with the messages about one import: there is one, however often it came. */
-function faultsOf({ id, state, secret }: Delivered, messages: readonly Received[]): readonly string[] {
+function faultsOf({ id, state }: Delivered, messages: readonly Received[]): readonly string[] {
   const about = `import ${id}`;
-  const faults = messages.flatMap((message) => {
-    try {
-      const { data } = verified(message, secret);
-      return data.id === id && data.state === state
-        ? []
-        : [`${about}: its message tells of ${String(data.id)}, ${String(data.state)}`];
-    } catch {
-      return [`${about}: no signature of its message is right`];
-    }
-  });
-  const different = new Set(messages.map((message) => `${idOf(message)} ${message.body}`)).size;
-  return different === 1 ? faults : [...faults, `${about}: was told of by ${different} messages`];
+  const different = [...new Set(messages.map((message) => `${idOf(message)} ${message.body}`))];
+  const [only] = messages;
+  if (different.length !== 1 || only === undefined)
+    return [`${about}: was told of by ${different.length} messages`];
+  const { data } = JSON.parse(only.body) as { data: Record<string, unknown> }; // verified as it came
+  return data.id === id && data.state === state
+    ? []
+    : [`${about}: its message tells of ${String(data.id)}, ${String(data.state)}`];
 }
