@@ -1,5 +1,11 @@
 import type { Metrics } from './app-metrics.ts';
-import { openConfiguredStorage, openDatabase, openHttpClient, openIntegrationSources } from './app-parts.ts';
+import {
+  openConfiguredStorage,
+  openDatabase,
+  openHttpClient,
+  openIntegrationSources,
+  openPoster,
+} from './app-parts.ts';
 import { createWork } from './app-work.ts';
 import { type Config, ConfigError } from './config.ts';
 import { explained } from './db/usable.ts';
@@ -34,13 +40,14 @@ export async function openWork(setting: Setting, metrics: Metrics, claims: boole
   const { config, log, shutdown } = setting;
   const http = openHttpClient(config, log);
   shutdown.add(() => http.close());
+  const poster = openPoster(setting);
   const storage = await openConfiguredStorage(setting);
   const database = await openDatabase(setting);
   metrics.add(database.delivery.metrics);
   const { secret, secrets } = await loadSecrets(config);
   await explained(database.url, () => checkSecrets(database.db, secrets));
   const integrationSources = openIntegrationSources(setting, secrets);
-  const parts = { ...database, http, storage, secrets, integrationSources, metrics, claims };
+  const parts = { ...database, http, poster, storage, secrets, integrationSources, metrics, claims };
   const { services, worker } = createWork(setting, parts);
   return { database, services, worker, housekeeping: createHousekeeping(services), storage, secret };
 }

@@ -15,6 +15,7 @@ import type { SecretBox } from './services/secret-box.ts';
 import type { Setting, Shutdown } from './shutdown.ts';
 import { createAddressPolicy } from './sources/addresses.ts';
 import { createGuardedAgent } from './sources/guarded-agent.ts';
+import { createPoster, type Poster } from './sources/guarded-post.ts';
 import { createHttpClient, type HttpClient } from './sources/http-client.ts';
 import type { Storage } from './storage/adapter.ts';
 import { openStorage } from './storage/open.ts';
@@ -29,6 +30,13 @@ export function openHttpClient(config: Config, log: Logger): HttpClient {
     const said = cause instanceof Error ? cause.message : String(cause);
     throw new ConfigError(`SLUICE_ALLOW_ADDRESSES: ${said}`, { cause });
   }
+}
+
+/** The way out for webhooks, which reaches what the HTTP client may reach. */
+export function openPoster({ config, shutdown }: Setting): Poster {
+  const poster = createPoster({ allowAddresses: config.allowAddresses });
+  shutdown.add(() => poster.close());
+  return poster;
 }
 
 /** Integrations, with a way out of their own that reaches what the HTTP client may reach. */

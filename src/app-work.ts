@@ -3,7 +3,7 @@ import { createJobFigures, type JobFigures } from './app-metrics-jobs.ts';
 import { createMediaFigures, watchStorage } from './app-metrics-parts.ts';
 import { queueMetrics } from './app-metrics-queue.ts';
 import type { OpenDatabase } from './app-parts.ts';
-import type { Config } from './config.ts';
+import { type Config, DEFAULT_RETRY_BASE_SECONDS } from './config.ts';
 import { uuidv7 } from './db/ids.ts';
 import { createChanges } from './events/changes.ts';
 import { createProgressReporter } from './events/progress.ts';
@@ -18,12 +18,14 @@ import { createProber } from './prober.ts';
 import type { Services } from './services/deps.ts';
 import { createOriginLimit } from './services/origin-limit.ts';
 import type { Setting } from './shutdown.ts';
+import type { Poster } from './sources/guarded-post.ts';
 import type { HttpClient } from './sources/http-client.ts';
 import { createUrlFile } from './sources/url-file.ts';
 import type { Storage } from './storage/adapter.ts';
 
 interface WorkParts extends OpenDatabase, Pick<Services, 'secrets' | 'integrationSources'> {
   readonly http: HttpClient;
+  readonly poster: Poster;
   readonly storage: Storage;
   readonly metrics: Metrics;
   /** false: no job is claimed; leases of jobs that calls run themselves are kept, and lost ones swept. */
@@ -32,7 +34,7 @@ interface WorkParts extends OpenDatabase, Pick<Services, 'secrets' | 'integratio
 
 /** The use-cases, and the worker that runs their jobs; who starts and stops it is the caller's business. */
 export function createWork({ config, log, shutdown }: Setting, parts: WorkParts) {
-  const { db, pool, notifications, http, secrets, integrationSources, metrics, claims } = parts;
+  const { db, pool, notifications, http, poster, secrets, integrationSources, metrics, claims } = parts;
   const media = createMediaFigures();
   const figures = createJobFigures();
   const { storage, metrics: storageMetrics } = watchStorage(parts.storage);
@@ -50,6 +52,7 @@ export function createWork({ config, log, shutdown }: Setting, parts: WorkParts)
     integrationSources,
     changes: createChanges(notifications),
     prober: createProber(looks),
+    poster,
     urlFile: (url) => createUrlFile(http, new URL(url)),
     originLimit: createOriginLimit(),
     requirements: config.requirements,
@@ -68,8 +71,12 @@ export function createWork({ config, log, shutdown }: Setting, parts: WorkParts)
   shutdown.add(() => progress.stop());
   const gate = createStorageGate({ seconds: config.storageFullSeconds });
   const { retainDays } = config;
+  const delivery = {
+    timeoutSeconds: config.webhookTimeoutSeconds,
+    scale: config.retryBaseSeconds / DEFAULT_RETRY_BASE_SECONDS,
+  };
   const handlers = figures.watch(
-    createHandlers({ services, storage, media: checks, progress, gate, retainDays }),
+    createHandlers({ services, storage, media: checks, progress, gate, retainDays, delivery }),
   );
   const kinds = handlers.map(({ definition }) => definition.kind);
   const worker = createWorker({
@@ -119,4 +126,6 @@ const concurrencyOf = (config: Config) => ({
   [definitions.deleteImport.kind]: 2,
   [definitions.cancelImport.kind]: 2,
   [definitions.retryImport.kind]: 2,
+  // They wait for others most of the time, and those that hang must leave room.
+  [definitions.deliverWebhook.kind]: 500,
 });

@@ -15,6 +15,9 @@ const DEFAULT_REQUIREMENTS = {
   maxSize: 2_147_483_648,
 };
 
+/** The wait before a first retry, in seconds, unless SLUICE_RETRY_BASE_SECONDS says otherwise. */
+export const DEFAULT_RETRY_BASE_SECONDS = 5;
+
 /** Everything wrong with the settings, a line each. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
@@ -98,7 +101,8 @@ const settings = z.object({
   SLUICE_LEASE_SECONDS: seconds(30),
   SLUICE_SWEEP_SECONDS: seconds(5),
   SLUICE_GRACE_SECONDS: seconds(20),
-  SLUICE_RETRY_BASE_SECONDS: seconds(5),
+  SLUICE_RETRY_BASE_SECONDS: seconds(DEFAULT_RETRY_BASE_SECONDS),
+  SLUICE_WEBHOOK_TIMEOUT_SECONDS: z.coerce.number().positive().max(30).default(15),
   SLUICE_STORAGE_FULL_SECONDS: seconds(30),
   SLUICE_RETAIN_DAYS: z.coerce.number().int().min(0).max(36_500).default(90),
   SLUICE_RATE_CALLS_PER_MINUTE: z.coerce.number().int().min(0).max(1_000_000).default(6000),
@@ -154,6 +158,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env) {
     sweepSeconds: env.SLUICE_SWEEP_SECONDS,
     graceSeconds: env.SLUICE_GRACE_SECONDS,
     retryBaseSeconds: env.SLUICE_RETRY_BASE_SECONDS,
+    webhookTimeoutSeconds: env.SLUICE_WEBHOOK_TIMEOUT_SECONDS,
     storageFullSeconds: env.SLUICE_STORAGE_FULL_SECONDS,
     retainDays: env.SLUICE_RETAIN_DAYS,
     rateCallsPerMinute: env.SLUICE_RATE_CALLS_PER_MINUTE,

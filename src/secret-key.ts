@@ -23,13 +23,13 @@ export async function loadSecrets(config: Config): Promise<Secrets> {
 
 /**
  * Sees whether what is stored can be read.
- * @throws {ConfigError} when an integration's credentials were encrypted with a key that is not known
+ * @throws {ConfigError} when an integration's credentials, or what signs webhooks, were encrypted with a key that is not known
  */
 export async function checkSecrets(db: Database, secrets: SecretBox): Promise<void> {
   const missing = await findMissingKeys(db, secrets);
   if (missing.length === 0) return;
   throw new ConfigError(
-    `SLUICE_SECRET_KEY: credentials in the database were encrypted with another key (${missing.join(', ')}). Set that key, or name it in SLUICE_PREVIOUS_SECRET_KEYS; \`sluice rotate-secrets\` then encrypts them with the new one.`,
+    `SLUICE_SECRET_KEY: secrets in the database were encrypted with another key (${missing.join(', ')}). Set that key, or name it in SLUICE_PREVIOUS_SECRET_KEYS; \`sluice rotate-secrets\` then encrypts them with the new one.`,
   );
 }
 

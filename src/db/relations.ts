@@ -8,6 +8,7 @@ import { jobs } from './tables/jobs.ts';
 import * as tasks from './tables/tasks.ts';
 import * as teams from './tables/teams.ts';
 import * as videos from './tables/videos.ts';
+import * as webhooks from './tables/webhooks.ts';
 
 /** Every table, under the names that relational queries use. */
 export const tables = {
@@ -30,6 +31,8 @@ export const tables = {
   videoKeys: videos.videoKeys,
   contentClaims: videos.contentClaims,
   sourceVersions: videos.sourceVersions,
+  webhookDeliveries: webhooks.webhookDeliveries,
+  webhookSecrets: webhooks.webhookSecrets,
   jobs,
 };
 
@@ -47,6 +50,7 @@ export const relations = defineRelations(tables, (r) => ({
     integration: r.one.integrations({ from: r.imports.integrationId, to: r.integrations.id }),
     tasks: r.many.tasks({ from: r.imports.id, to: r.tasks.importId }),
     failedFiles: r.many.failedFiles({ from: r.imports.id, to: r.failedFiles.importId }),
+    webhookDeliveries: r.many.webhookDeliveries({ from: r.imports.id, to: r.webhookDeliveries.importId }),
   },
   tasks: {
     team: r.one.teams({ from: r.tasks.teamId, to: r.teams.id, optional: false }),

@@ -68,3 +68,13 @@ export const retryImport = defineJob({
   maxFailures: PATIENT,
   schema: z.object({ endedBefore: z.iso.datetime() }),
 });
+
+/**
+ * Delivers the message about the end of an import; one that did not arrive makes its job anew, as late as its schedule says.
+ * Its subject is the delivery; its receiver is known by hashes of its URL.
+ */
+export const deliverWebhook = defineJob({
+  kind: 'deliver-webhook',
+  maxFailures: PATIENT,
+  schema: z.object({ receiver: z.string(), origin: z.string(), isRetry: z.boolean() }),
+});

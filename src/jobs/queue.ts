@@ -6,6 +6,7 @@ import type { ClaimedJob, ClaimToken, Job } from './job.ts';
 import { lockClaimed } from './sql/assert-claim.ts';
 import { insertClaimedJob, insertJobs, type NewRow } from './sql/enqueue.ts';
 import { deleteClaimed } from './sql/finish.ts';
+import { type Postponed, releaseUntil } from './sql/postpone.ts';
 import { releaseClaimed } from './sql/release.ts';
 import { deleteJobsOf } from './sql/remove.ts';
 
@@ -91,6 +92,18 @@ export async function finishJob(tx: Transaction, job: ClaimedJob): Promise<void>
  */
 export async function releaseJob(db: Database | Transaction, job: ClaimToken): Promise<void> {
   if (!(await releaseClaimed(db, job))) throw new LeaseLostError(job);
+}
+
+/**
+ * Gives jobs back to the queue that turned out to be too early, all in one statement and without a trace of this claim. Those
+ * whose acquisition is over stay as they are. Nothing is left to acknowledge.
+ */
+export async function postponeJobs(
+  db: Database,
+  postponed: readonly (Postponed & { readonly job: ClaimedJob })[],
+): Promise<void> {
+  await releaseUntil(db, postponed);
+  for (const { job } of postponed) job.finished = true;
 }
 
 /**

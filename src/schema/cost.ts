@@ -10,8 +10,11 @@ import { PAGE_SIZE } from './page-size.ts';
  */
 const MAX_COST = 50_000;
 
-/** Any other value is short; this one may be 16 KiB. */
-const METADATA_COST = 10;
+/** Any other value is short; these may be 16 and 8 KiB. */
+const LONG_COSTS: ReadonlyMap<string, number> = new Map([
+  ['Metadata', 10],
+  ['JSON', 10],
+]);
 
 /** The cost of a list that is no page, but may be as long. */
 export const FULL_PAGE_COST = { field: 1, multiplier: PAGE_SIZE.max };
@@ -20,7 +23,7 @@ export const FULL_PAGE_COST = { field: 1, multiplier: PAGE_SIZE.max };
 export const costOptions = {
   limit: { complexity: MAX_COST },
   fieldComplexity: (args: PageArgs, _context: unknown, { args: known, type }: Field) => ({
-    field: getNamedType(type).name === 'Metadata' ? METADATA_COST : 1,
+    field: LONG_COSTS.get(getNamedType(type).name) ?? 1,
     multiplier: known.some(({ name }) => name === 'first') ? pageSize(args) : 1,
   }),
   complexityError: () => new GraphQLError(TOO_COMPLEX, { extensions: { code: 'QUERY_TOO_COMPLEX' } }),

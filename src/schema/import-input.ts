@@ -69,6 +69,11 @@ const ImportSourceInput = builder.inputType('ImportSourceInput', {
   }),
 });
 
+const WebhookInput = builder.inputType('WebhookInput', {
+  description: 'url: https or http to a public address, else InvalidInputError.',
+  fields: (t) => ({ url: t.string({ required: true }) }),
+});
+
 export const StartImportInput = builder.inputType('StartImportInput', {
   fields: (t) => ({
     from: t.field({ type: ImportSourceInput, required: true }),
@@ -101,6 +106,12 @@ export const StartImportInput = builder.inputType('StartImportInput', {
       defaultValue: false,
       description:
         'false: the original file is kept, and nothing is made of it. true is not available in this version: InvalidInputError.',
+    }),
+    webhook: t.field({ type: WebhookInput, description: 'Is told each time that the import has finished.' }),
+    context: t.field({
+      type: 'JSON',
+      description:
+        'Any JSON object, up to 8192 bytes of UTF-8: Import.context, and handed back with the webhook.',
     }),
     idempotencyKey: t.string({
       description:

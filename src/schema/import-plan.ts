@@ -71,7 +71,7 @@ builder.queryField('importPlan', (t) =>
     scope: 'WRITE',
     type: ImportPlanSuccess,
     description:
-      'What startImport would do with this input (idempotencyKey ignored), as far as can be told within the planning time, without doing it. A file that must be read whole to be known may be accepted and still end SKIPPED.',
+      'What startImport would do with this input (webhook, context and idempotencyKey ignored), as far as can be told within the planning time, without doing it. A file that must be read whole to be known may be accepted and still end SKIPPED.',
     args: { input: t.arg({ type: StartImportInput, required: true }) },
     errors: {
       types: [InvalidInputError, NotFoundError, SourceUnavailableError],

@@ -9,6 +9,7 @@ import {
   taskConditions,
 } from '../services/filters.ts';
 import type { ImportFigures } from '../services/import-figures.ts';
+import { LATEST_DELIVERY, webhookOf } from '../services/webhook.ts';
 import { builder } from './builder.ts';
 import { badUserInput } from './errors.ts';
 import { FailedFileConnection, FailedFileEdge } from './failed-file.ts';
@@ -16,6 +17,7 @@ import { DateTimeRange, OrderDirection, orderOf } from './filters.ts';
 import { known } from './known.ts';
 import { countOf, countsRows, orderedPage } from './paging.ts';
 import { TaskConnection, TaskEdge, TaskFilter } from './task.ts';
+import { Webhook } from './webhook.ts';
 
 const STATES = ['PLANNING', 'STARTED', 'SUCCEEDED', 'FAILED', 'CANCELED'] as const;
 
@@ -105,6 +107,13 @@ export const Import = builder.drizzleNode('imports', {
     fullIngestion: t.exposeBoolean('fullIngestion'),
     enableVideoStream: t.exposeBoolean('enableVideoStream'),
     metadata: t.expose('metadata', { type: 'Metadata', nullable: true }),
+    context: t.field({
+      type: 'JSON',
+      nullable: true,
+      description: 'As it was given to startImport.',
+      select: { columns: { context: true } },
+      resolve: ({ context }) => (context === null ? null : JSON.parse(context)),
+    }),
     counts: t.field({
       type: ImportCounts,
       select: FIGURES_SELECTION,
@@ -167,6 +176,16 @@ export const Import = builder.drizzleNode('imports', {
       FailedFileConnection,
       FailedFileEdge,
     ),
+    webhook: t.field({
+      type: Webhook,
+      nullable: true,
+      description: 'Null without one, and once its records were removed (see the retention of the server).',
+      select: {
+        columns: { teamId: true, webhookUrl: true, finishedAt: true },
+        with: { webhookDeliveries: LATEST_DELIVERY },
+      },
+      resolve: (row, _args, { services }) => webhookOf(services, row),
+    }),
   }),
 });
 

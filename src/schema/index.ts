@@ -16,6 +16,8 @@ import './task.ts';
 import './tasks-changed.ts';
 import './team.ts';
 import './video.ts';
+import './webhook-mutations.ts';
+import './webhook.ts';
 import { builder } from './builder.ts';
 
 /** The public API. */

@@ -58,15 +58,20 @@ function parseMetadata(value: unknown): Metadata {
   return value as Metadata;
 }
 
-/** A literal in the document; a key that occurs twice would silently lose a value. */
+/** A key that occurs twice in a literal would silently lose a value. */
+function namesKeysOnce(node: ValueNode): boolean {
+  if (node.kind === Kind.LIST) return node.values.every(namesKeysOnce);
+  if (node.kind !== Kind.OBJECT) return true;
+  const names = node.fields.map((field) => field.name.value);
+  return new Set(names).size === names.length && node.fields.every(({ value }) => namesKeysOnce(value));
+}
+
+/** A literal in the document. */
 function parseMetadataLiteral(
   node: ValueNode,
   variables: Record<string, unknown> | null | undefined,
 ): Metadata {
-  if (node.kind === Kind.OBJECT) {
-    const names = node.fields.map((field) => field.name.value);
-    if (new Set(names).size < names.length) throw invalid('Metadata names each key once.');
-  }
+  if (!namesKeysOnce(node)) throw invalid('Metadata names each key once.');
   return parseMetadata(valueFromASTUntyped(node, variables));
 }
 
@@ -76,4 +81,14 @@ builder.scalarType('Metadata', {
   serialize: (value) => value,
   parseValue: parseMetadata,
   parseLiteral: parseMetadataLiteral,
+});
+
+builder.scalarType('JSON', {
+  description: 'Any JSON value.',
+  serialize: (value) => value,
+  parseValue: (value) => value,
+  parseLiteral: (node, variables) => {
+    if (!namesKeysOnce(node)) throw invalid('A JSON object names each key once.');
+    return valueFromASTUntyped(node, variables);
+  },
 });

@@ -1,5 +1,6 @@
 import { type Usage as UsageShape, usedBy } from '../services/usage.ts';
-import { SCOPES } from '../services/viewer.ts';
+import { hasScope, SCOPES } from '../services/viewer.ts';
+import { signingSecrets } from '../services/webhook-secrets.ts';
 import { builder } from './builder.ts';
 import { Scope } from './errors.ts';
 import { known } from './known.ts';
@@ -36,6 +37,16 @@ export const Team = builder.drizzleNode('teams', {
         maxBytes,
         maxSeconds,
       }),
+    }),
+    webhookSecret: t.string({
+      nullable: true,
+      description: "Signs the team's webhooks (whsec_…). Null without the scope ADMIN.",
+      select: { columns: { id: true } },
+      resolve: async ({ id }, _args, { services, viewer }) => {
+        if (!hasScope(viewer, 'ADMIN') || !viewer.teamIds.includes(id)) return null;
+        const [current] = await signingSecrets(services, id);
+        return current;
+      },
     }),
   }),
 });

@@ -1,10 +1,11 @@
 import { eq, sql } from 'drizzle-orm';
 import type { Transaction } from '../db/client.ts';
 import { imports } from '../db/tables/imports.ts';
+import { webhookDeliveries } from '../db/tables/webhooks.ts';
 import { transaction } from '../db/transaction.ts';
-import { deleteImport as deleteImportJob } from '../jobs/definitions.ts';
+import { deleteImport as deleteImportJob, deliverWebhook } from '../jobs/definitions.ts';
 import type { ClaimedJob } from '../jobs/job.ts';
-import { assertClaim, enqueueClaimed, finishJob } from '../jobs/queue.ts';
+import { assertClaim, enqueueClaimed, finishJob, removeJobs } from '../jobs/queue.ts';
 import type { Services } from './deps.ts';
 import { ImportNotFinishedError, NotFoundError } from './errors.ts';
 import { ownedBy } from './filters.ts';
@@ -17,7 +18,7 @@ const BATCH = 1000;
 const CALL_MS = 7_000;
 
 /**
- * Deletes a finished import with its entries, rejected files and idempotency keys. Its tasks go with it, but for those whose
+ * Deletes a finished import with its entries, rejected files, webhooks and idempotency keys. Its tasks go with it, but for those whose
  * video is there: they stay as tasks of no import.
  *
  * The import's own row goes first, and with it the first batch of all the rest, so that the import is gone at once and as
@@ -49,8 +50,19 @@ async function beginDelete(
   if (!row) throw new NotFoundError('import', ['id']);
   if (row.finishedAt === null) throw new ImportNotFinishedError(row.state);
   const { teamId } = row;
+  const deliveries = await tx
+    .select({ id: webhookDeliveries.id })
+    .from(webhookDeliveries)
+    .where(eq(webhookDeliveries.importId, importId))
+    .for('update');
   await tx.delete(imports).where(eq(imports.id, importId));
-  if (await deleteBatch(tx, importId)) return { teamId, job: null };
+  const isWhole = await deleteBatch(tx, importId);
+  await removeJobs(
+    tx,
+    [deliverWebhook],
+    deliveries.map(({ id }) => id),
+  );
+  if (isWhole) return { teamId, job: null };
   const { owner, leaseSeconds } = services;
   const planned = { subjectId: importId, teamId, payload: {}, owner, leaseSeconds };
   return { teamId, job: await enqueueClaimed(tx, deleteImportJob, planned) };

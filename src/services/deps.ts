@@ -5,6 +5,7 @@ import type { StoredSystemMetadata } from '../db/tables/videos.ts';
 import type { Changes } from '../events/changes.ts';
 import type { ClaimToken } from '../jobs/job.ts';
 import type { JobSignal } from '../jobs/queue.ts';
+import type { Poster } from '../sources/guarded-post.ts';
 import type { SourceFile } from '../sources/source.ts';
 import type { IntegrationSources } from './integration-sources.ts';
 import type { OriginLimit } from './origin-limit.ts';
@@ -56,6 +57,8 @@ export interface Services {
   readonly prober: Prober;
   /** The file behind a URL that was checked before. */
   readonly urlFile: (url: string) => SourceFile;
+  /** Sends webhooks. */
+  readonly poster: Poster;
   readonly integrationSources: IntegrationSources;
   /** Encrypts what is stored and must not be read from the database alone. */
   readonly secrets: SecretBox;

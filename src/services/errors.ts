@@ -19,6 +19,7 @@ export const INPUT_ISSUE_CODES = [
   'TOO_FEW',
   'TOO_MANY',
   'RESERVED_KEY',
+  'FORBIDDEN_ADDRESS',
   'FORBIDDEN_FOLDER',
 ] as const;
 export type InputIssueCode = (typeof INPUT_ISSUE_CODES)[number];

@@ -1,9 +1,11 @@
 import { sql } from 'drizzle-orm';
-import type { Database } from '../db/client.ts';
 import { databaseNow } from '../db/tables/types.ts';
 import { transaction } from '../db/transaction.ts';
-import type { Changes } from '../events/changes.ts';
-import { retryImport } from '../jobs/definitions.ts';
+import { deliverWebhook, retryImport } from '../jobs/definitions.ts';
+import type { Services } from './deps.ts';
+import { type FinishedRun, planWebhook } from './webhook-message.ts';
+
+type Deps = Pick<Services, 'db' | 'changes' | 'jobs' | 'secrets'>;
 
 /**
  * Ends an import whose planning is over and whose tasks have all ended, once: sets its state and keeps its counts. Why its
@@ -46,25 +48,31 @@ const finishStatement = (importId: string) => sql`
     finished_at = ${databaseNow}, updated_at = ${databaseNow}
   from ready, counted c, refused r
   where i.id = ready.id
-  returning i.team_id`;
+  returning i.id, i.team_id as "teamId", i.runs, i.state, i.found, i.counts, i.context, i.has_failures as "hasFailures",
+    i.webhook_url as "webhookUrl", to_char(i.finished_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "finishedAt"`;
 
-/** Ends the import if nothing of it is open any more, and tells of it. Safe to call at any time, from anywhere, any number of times. */
-export async function finishImport(
-  deps: { readonly db: Database; readonly changes: Changes },
-  importId: string,
-): Promise<void> {
-  if (!(await mayBeOver(deps.db, importId))) return;
-  const teamIds = await transaction(deps.db, async (tx) => {
+/**
+ * Ends the import if nothing of it is open any more, and tells of it; with it comes the message to its webhook, so that there is
+ * no end without one. Safe to call at any time, from anywhere, any number of times.
+ */
+export async function finishImport(deps: Deps, importId: string): Promise<void> {
+  if (!(await mayBeOver(deps, importId))) return;
+  const finished = await transaction(deps.db, async (tx) => {
     // A statement of its own: what is counted then has to be seen after the lock, not as it was while waiting for it.
     await tx.execute(sql`select from imports where id = ${importId} for update`);
-    const { rows } = await tx.execute<{ team_id: string }>(finishStatement(importId));
-    return rows.map((row) => row.team_id);
+    const { rows } = await tx.execute<FinishedRun & Record<string, unknown>>(finishStatement(importId));
+    for (const { webhookUrl, ...run } of rows)
+      if (webhookUrl !== null) await planWebhook(tx, deps.secrets, { ...run, webhookUrl });
+    return rows;
   });
-  for (const teamId of teamIds) deps.changes.announce({ teamId, importId });
+  for (const { teamId, webhookUrl } of finished) {
+    deps.changes.announce({ teamId, importId });
+    if (webhookUrl !== null) deps.jobs.wake(deliverWebhook.kind);
+  }
 }
 
 /** Whether it looks as if nothing of the import were open: only then is it worth a lock. */
-async function mayBeOver(db: Database, importId: string): Promise<boolean> {
+async function mayBeOver({ db }: Deps, importId: string): Promise<boolean> {
   const { rows } = await db.execute(sql`
     select from imports i where i.id = ${importId} and i.state in ('STARTED', 'CANCELED') and i.finished_at is null
        and not exists (select from tasks t where t.import_id = i.id and t.finished_at is null)`);
@@ -72,10 +80,7 @@ async function mayBeOver(db: Database, importId: string): Promise<boolean> {
 }
 
 /** Ends every import that should have ended: what a process left behind that died between its commit and its call of finishImport. */
-export async function finishImports(deps: {
-  readonly db: Database;
-  readonly changes: Changes;
-}): Promise<void> {
+export async function finishImports(deps: Deps): Promise<void> {
   const { rows } = await deps.db.execute<{ id: string }>(sql`
     select i.id from imports i
      where i.finished_at is null and i.state in ('STARTED', 'CANCELED')

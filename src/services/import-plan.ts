@@ -12,7 +12,7 @@ import { type Judging, judgeEntries } from './judge-entries.ts';
 import { toInput } from './list-entries.ts';
 import { createListing } from './listing.ts';
 import { mostRestrictive } from './requirements.ts';
-import { integrationIdOf, parseStartImport, type StartImport } from './start-import-input.ts';
+import { integrationIdOf, type PlanImport, parseImportPlan } from './start-import-input.ts';
 import { objectEntry, videoEntry } from './store-entries.ts';
 import { limitTime } from './time-limit.ts';
 import { type Amount, limitsPassedBy } from './usage.ts';
@@ -29,7 +29,7 @@ const WINDOW = 1000;
  * @throws {SourceUnavailableError} when the integration cannot be listed
  */
 export async function planOfImport(services: Services, viewer: Viewer, input: unknown): Promise<ImportPlan> {
-  const parsed = parseStartImport(input);
+  const parsed = parseImportPlan(input);
   const target = await findTarget(services.db, viewer, { ...parsed, integration: integrationIdOf(parsed) });
   const limit = limitTime(new AbortController().signal, services.planSeconds * 1000);
   // Every entry of a window listens to it.
@@ -80,7 +80,7 @@ async function amountOfPlan({ db }: Services, { target, input, plan }: Collected
 function judgingOf(
   services: Services,
   { teamId, index, integration }: Target,
-  { input, signal }: { readonly input: StartImport; readonly signal: AbortSignal },
+  { input, signal }: { readonly input: PlanImport; readonly signal: AbortSignal },
 ): Judging {
   return {
     services,
@@ -103,7 +103,7 @@ function judgingOf(
 const numbered = (inputs: readonly StoredInput[], from = 0): readonly Entry[] =>
   inputs.map((input, at) => ({ ordinal: from + at, input }));
 
-const namedEntries = ({ services, teamId }: Judging, { from: { videos, objects } }: StartImport) =>
+const namedEntries = ({ services, teamId }: Judging, { from: { videos, objects } }: PlanImport) =>
   numbered([
     ...(videos?.videos.map((video) => videoEntry(video, services.secrets, teamId)) ?? []),
     ...(objects?.objects.map(objectEntry) ?? []),
@@ -112,7 +112,7 @@ const namedEntries = ({ services, teamId }: Judging, { from: { videos, objects }
 /** Page after page of a listing, until the time is up. */
 async function* listedEntries(
   { integration, signal }: Judging,
-  { from }: StartImport,
+  { from }: PlanImport,
 ): AsyncGenerator<readonly Entry[]> {
   if (from.integration == null || integration === null) return;
   const prefix = from.integration.prefix ?? null;

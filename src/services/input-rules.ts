@@ -132,6 +132,39 @@ export const metadata = z.custom<Metadata>().superRefine((value, context) => {
   if (tooLarge) add(tooLarge);
 });
 
+const MAX_CONTEXT_BYTES = 8192;
+
+/** A JSON object of the client's own, up to 8,192 bytes of UTF-8; comes out as the text that is stored. */
+export const context = z.unknown().transform((value, { addIssue }): string => {
+  const found = contextOf(value);
+  if (typeof found === 'string') return found;
+  addIssue({ code: 'custom', message: found.message, params: { issue: found.code } });
+  return z.NEVER;
+});
+
+function contextOf(value: unknown): string | Problem {
+  if (value === null || typeof value !== 'object' || Array.isArray(value))
+    return { code: 'INVALID', message: 'must be a JSON object' };
+  const json = jsonOf(value);
+  const bytes = json === null ? null : Buffer.byteLength(json);
+  if (json !== null && bytes !== null && bytes <= MAX_CONTEXT_BYTES) return json;
+  const has = bytes === null ? 'it is nested too deeply' : `it has ${bytes}`;
+  return {
+    code: 'TOO_LONG',
+    message: `must have at most ${MAX_CONTEXT_BYTES} bytes of JSON in UTF-8; ${has}`,
+  };
+}
+
+/** Null for what is nested too deeply to be written, and so longer than anything that is allowed. */
+function jsonOf(value: object): string | null {
+  try {
+    return JSON.stringify(value);
+  } catch (error) {
+    if (error instanceof RangeError) return null;
+    throw error;
+  }
+}
+
 function codeOf(issue: z.core.$ZodIssue): InputIssueCode {
   if (issue.code === 'custom') return (issue.params?.issue as InputIssueCode | undefined) ?? 'INVALID';
   if (issue.code === 'invalid_type') return issue.input === undefined ? 'REQUIRED' : 'INVALID';

@@ -3,6 +3,7 @@ import type { Database } from '../db/client.ts';
 import { ownerOfCredentials } from './integration-credentials.ts';
 import { type SecretBox, SecretBoxError, type SecretOwner } from './secret-box.ts';
 import { ownerOfUrl, SEALED_URL_PREFIX } from './source-urls.ts';
+import { ownerOfWebhookSecret } from './webhook-secrets.ts';
 
 /** How many rows are read and written at once. */
 const BATCH = 500;
@@ -85,6 +86,37 @@ const ENTRY_URLS: Place = {
   ownerOf: ({ teamId }) => ownerOfUrl(teamId),
 };
 
+const WEBHOOK_URLS: Place = {
+  what: 'URLs of webhooks',
+  prefix: SEALED_URL_PREFIX,
+  select: (after, current) => sql`
+    select id::text as position, id, team_id as "teamId", webhook_url as sealed
+      from imports
+     where webhook_url like ${`${SEALED_URL_PREFIX}%`} and webhook_url not like ${current}
+       and (${after}::uuid is null or id > ${after}::uuid)
+     order by id limit ${BATCH}`,
+  update: (changes) => sql`
+    update imports i set webhook_url = c.resealed
+      from jsonb_to_recordset(${changes}::jsonb) ${CHANGES}
+     where i.id = c.position::uuid and i.webhook_url = c.sealed`,
+  ownerOf: ({ teamId }) => ownerOfUrl(teamId),
+};
+
+const WEBHOOK_SECRETS: Place = {
+  what: 'secrets that sign webhooks',
+  prefix: '',
+  select: (after, current) => sql`
+    select id::text as position, id, team_id as "teamId", secret as sealed
+      from webhook_secrets
+     where secret not like ${current} and (${after}::uuid is null or id > ${after}::uuid)
+     order by id limit ${BATCH}`,
+  update: (changes) => sql`
+    update webhook_secrets s set secret = c.resealed
+      from jsonb_to_recordset(${changes}::jsonb) ${CHANGES}
+     where s.id = c.position::uuid and s.secret = c.sealed`,
+  ownerOf: ownerOfWebhookSecret,
+};
+
 /**
  * Encrypts every stored secret with the current key that another key has encrypted, in batches that are each committed:
  * it may be stopped at any time and begun again, and servers may run meanwhile.
@@ -96,7 +128,7 @@ export async function rotateSecrets(
   signal: AbortSignal,
 ): Promise<readonly Rotated[]> {
   const rotated: Rotated[] = [];
-  for (const place of [CREDENTIALS, TASK_URLS, ENTRY_URLS])
+  for (const place of [CREDENTIALS, TASK_URLS, ENTRY_URLS, WEBHOOK_URLS, WEBHOOK_SECRETS])
     rotated.push(await rotatePlace(db, { secrets, place, signal }));
   return rotated;
 }

@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { ImportSource } from '../db/tables/imports.ts';
 import { parseVideoUrl } from '../sources/video-url.ts';
-import { metadata, notYet, objectKey, parseInput, rule, sha256, text } from './input-rules.ts';
+import { context, metadata, notYet, objectKey, parseInput, rule, sha256, text } from './input-rules.ts';
 
 const MAX_ENTRIES = 10_000;
+const MAX_URL_LENGTH = 8192;
 
 /** The URL of a video, as far as it can be told without looking at it. */
 export const videoUrl = rule<string>((value) => {
@@ -54,10 +55,24 @@ export const importOptions = {
   idempotencyKey: text(1, 255).nullish(),
 };
 
-const startImportInput = z.object({ from, retryFailed: z.boolean(), ...importOptions });
+const webhookUrl = text(1, MAX_URL_LENGTH).pipe(
+  rule<string>((value) => {
+    const parsed = parseVideoUrl(value, 'https://example.com/imported');
+    return parsed.ok ? null : { code: 'INVALID', message: parsed.message };
+  }),
+);
 
-/** The checked input of startImport and importPlan. */
+/** What an import would do depends on this alone. */
+const planInput = z.object({ from, retryFailed: z.boolean(), ...importOptions });
+const startImportInput = planInput.extend({
+  webhook: z.object({ url: webhookUrl }).nullish(),
+  context: context.nullish(),
+});
+
+/** The checked input of startImport. */
 export type StartImport = z.output<typeof startImportInput>;
+/** The checked input of importPlan. */
+export type PlanImport = z.output<typeof planInput>;
 export type VideoInput = z.output<typeof video>;
 export type ObjectInput = z.output<typeof object>;
 
@@ -69,14 +84,22 @@ export function parseStartImport(input: unknown): StartImport {
   return parseInput(startImportInput, 'input', input);
 }
 
+/**
+ * Checks the input of importPlan: that of startImport, whose webhook and context are of no interest.
+ * @throws {InvalidInputError} with the path of everything that is wrong (the first 100)
+ */
+export function parseImportPlan(input: unknown): PlanImport {
+  return parseInput(planInput, 'input', input);
+}
+
 /** What kind of source an import has. */
-export function sourceKindOf({ from: { videos, objects } }: StartImport): ImportSource {
+export function sourceKindOf({ from: { videos, objects } }: PlanImport): ImportSource {
   if (videos != null) return 'VIDEOS';
   return objects != null ? 'OBJECTS' : 'INTEGRATION';
 }
 
 /** The integration that an input names, with the path to it; null when it names none. */
-export function integrationIdOf({ from: { objects, integration } }: StartImport) {
+export function integrationIdOf({ from: { objects, integration } }: PlanImport) {
   const named = objects ?? integration;
   if (named == null) return null;
   return {

@@ -17,10 +17,12 @@ import { storePage } from './list-entries.ts';
 import { firstPage } from './list-first-page.ts';
 import { planImport } from './plan-import.ts';
 import { runningImport } from './running-import.ts';
+import { sealUrl } from './source-urls.ts';
 import { integrationIdOf, parseStartImport, type StartImport, sourceKindOf } from './start-import-input.ts';
 import { insertEntries } from './store-entries.ts';
 import { assertRoom } from './usage.ts';
 import type { Viewer } from './viewer.ts';
+import { checkWebhook } from './webhook.ts';
 
 /**
  * Starts an import: stores every entry that is named, or the first page of a listing, and the plan-import job in one
@@ -42,6 +44,7 @@ export async function startImport(services: Services, viewer: Viewer, input: unk
   const used = await usedKey(services.db, key);
   if (used?.importId) return used.importId;
   await assertRoom(services.db, target.teamId);
+  await checkWebhook(services, parsed);
   let page: ListingPage | null;
   try {
     page = await firstPage(services, target, parsed.from.integration);
@@ -82,7 +85,7 @@ async function storeImport(services: Services, given: NewImport): Promise<Stored
     const used = await usedKey(tx, key);
     if (used?.importId) return { importId: used.importId, job: null };
     const isSame = await lockIntegration(tx, given);
-    const importId = await insertImport(tx, given);
+    const importId = await insertImport(tx, services, given);
     await useKey(tx, key, { importId });
     await insertAllEntries(tx, services, { ...given, page: isSame ? given.page : null, importId });
     const job = await enqueueClaimed(tx, planImportJob, {
@@ -110,7 +113,11 @@ async function lockIntegration(tx: Transaction, { target, input }: NewImport): P
 }
 
 /** Stores the row; two who would import from the same integration at the same instant meet at its constraint. */
-async function insertImport(tx: Transaction, { target, input }: NewImport): Promise<string> {
+async function insertImport(
+  tx: Transaction,
+  services: Services,
+  { target, input }: NewImport,
+): Promise<string> {
   const { integration } = target;
   const { videos, objects } = input.from;
   const [row] = await tx
@@ -130,6 +137,8 @@ async function insertImport(tx: Transaction, { target, input }: NewImport): Prom
       fullIngestion: input.fullIngestion,
       enableVideoStream: input.enableVideoStream,
       metadata: input.metadata ?? null,
+      context: input.context ?? null,
+      webhookUrl: input.webhook ? sealUrl(services.secrets, input.webhook.url, target.teamId) : null,
     })
     .onConflictDoNothing()
     .returning({ id: imports.id });

@@ -34,12 +34,30 @@ export function createGuardedConnect(options: GuardedConnectOptions): buildConne
     const port = Number(target.port) || (target.protocol === 'https:' ? 443 : 80);
     const connect = async () => {
       const addresses = await withDeadline(addressesOf(target.hostname, resolve), options.timeoutMs);
-      if (addresses.some(({ address }) => !options.policy.check(address, port))) throw forbiddenAddress();
+      if (!areAllowed(addresses, port, options.policy)) throw forbiddenAddress();
       connectTo(addresses, { options, target, callback });
     };
     connect().catch((error: Error) => callback(error, null));
   };
 }
+
+/**
+ * Whether a host has an address that may not be reached, as far as can be told without connecting to it. A name that cannot
+ * be resolved now may be later: nothing speaks against it.
+ */
+export async function isForbiddenHost(
+  { host, port }: { readonly host: string; readonly port: number },
+  { policy, resolve = resolveBySystem, timeoutMs }: GuardedConnectOptions,
+): Promise<boolean> {
+  try {
+    return !areAllowed(await withDeadline(addressesOf(host, resolve), timeoutMs), port, policy);
+  } catch {
+    return false;
+  }
+}
+
+const areAllowed = (addresses: readonly ResolvedAddress[], port: number, policy: AddressPolicy): boolean =>
+  addresses.every(({ address }) => policy.check(address, port));
 
 interface Attempt {
   readonly options: GuardedConnectOptions;

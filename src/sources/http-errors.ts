@@ -30,12 +30,17 @@ export function errorOfStatus(status: number, host: string, retryAfter: string |
 
 /**
  * Reads a Retry-After header: seconds, or an HTTP date (RFC 9110, section 10.2.3).
- * @returns whole seconds from now, 0 to 3600; undefined if there is none or it cannot be read.
+ * @returns whole seconds from now, from 0 to an hour or what is given as the most; undefined if there is none or it cannot be
+ *   read.
  */
-export function parseRetryAfter(text: string | undefined, now = Date.now()): number | undefined {
+export function parseRetryAfter(
+  text: string | undefined,
+  now = Date.now(),
+  maxSeconds = MAX_RETRY_AFTER_SECONDS,
+): number | undefined {
   if (text === undefined) return undefined;
   const seconds = /^\d+$/.test(text.trim()) ? Number(text) : Math.ceil((Date.parse(text) - now) / 1000);
-  return Number.isNaN(seconds) ? undefined : Math.min(Math.max(seconds, 0), MAX_RETRY_AFTER_SECONDS);
+  return Number.isNaN(seconds) ? undefined : Math.min(Math.max(seconds, 0), maxSeconds);
 }
 
 /** SOURCE_UNAVAILABLE with this sentence. */

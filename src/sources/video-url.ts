@@ -11,11 +11,11 @@ export type ParsedVideoUrl =
 /**
  * Reads the URL of a video: http or https, no user info, at most 8,192 characters. Reads only: whether its address may
  * be reached is another question. The message never repeats the text, which may hold a password.
+ * @param example what such a URL looks like, for the message
  */
-export function parseVideoUrl(text: string): ParsedVideoUrl {
+export function parseVideoUrl(text: string, example = 'https://example.com/video.mp4'): ParsedVideoUrl {
   if (text.length > MAX_URL_LENGTH) return refused(`The URL must have at most ${MAX_URL_LENGTH} characters.`);
-  if (!URL.canParse(text))
-    return refused('This is not a URL; it must look like https://example.com/video.mp4.');
+  if (!URL.canParse(text)) return refused(`This is not a URL; it must look like ${example}.`);
   const url = new URL(text);
   if (url.protocol !== 'http:' && url.protocol !== 'https:')
     return refused('The URL must begin with http:// or https://.');
@@ -29,13 +29,13 @@ export function parseVideoUrl(text: string): ParsedVideoUrl {
 const refused = (message: string): ParsedVideoUrl => ({ ok: false, message });
 
 /** The port that a request to this URL goes to. */
-function portOf(url: URL): number {
+export function portOf(url: URL): number {
   if (url.port !== '') return Number(url.port);
   return url.protocol === 'https:' ? 443 : 80;
 }
 
 /** The host of a URL as `net.connect` takes it: IPv6 addresses without their brackets. */
-function hostOf(url: URL): string {
+export function hostOf(url: URL): string {
   return url.hostname.replace(/^\[(.*)\]$/, '$1');
 }
 

@@ -51,7 +51,8 @@ export function untilFinished(fleet: Fleet, id: string): Promise<FinishedImport>
   });
 }
 
-async function persist<T>(fleet: Fleet, call: (client: TestClient) => Promise<T | false>): Promise<T> {
+/** Calls the API until it gives an answer other than false, whatever becomes of it meanwhile. */
+export async function persist<T>(fleet: Fleet, call: (client: TestClient) => Promise<T | false>): Promise<T> {
   let last: unknown = 'there was no API';
   const attempt = async (): Promise<T | false> => {
     const url = fleet.apiUrl();

@@ -7,6 +7,8 @@ export interface ChaosOptions {
   readonly workerKills: number;
   readonly postgresRestarts: number;
   readonly apiKills: number;
+  /** How many imports that tell a webhook of their end are run instead; 0: none. */
+  readonly webhooks: number;
   readonly seed: number;
   /** Where logs and bytes stay; they are removed if it is left out. */
   readonly dir: string | null;
@@ -21,6 +23,7 @@ An import of small videos, once as it is and once while processes are killed; th
   --worker-kills N        SIGKILLs of workers (50)
   --postgres-restarts N   ends of PostgreSQL without a word (5)
   --api-kills N           SIGKILLs of the API, the first in the call that starts the import (5)
+  --webhooks N            instead: N imports of one video, each told of by a webhook, with a kill every fifth import
   --seed N                the same seed scatters the faults in the same way
   --dir PATH              keeps logs and the list of take-overs there
 `;
@@ -40,6 +43,7 @@ export function readOptions(args: readonly string[]): ChaosOptions | null {
       'worker-kills': text,
       'postgres-restarts': text,
       'api-kills': text,
+      webhooks: text,
       seed: text,
       dir: text,
       help: { type: 'boolean' },
@@ -52,6 +56,7 @@ export function readOptions(args: readonly string[]): ChaosOptions | null {
     workerKills: count('--worker-kills', values['worker-kills'], { fallback: 50 }),
     postgresRestarts: count('--postgres-restarts', values['postgres-restarts'], { fallback: 5 }),
     apiKills: count('--api-kills', values['api-kills'], { fallback: 5 }),
+    webhooks: count('--webhooks', values.webhooks, { fallback: 0 }),
     seed: count('--seed', values.seed, { fallback: Math.floor(Math.random() * 2 ** 32) }),
     dir: values.dir ?? null,
   };

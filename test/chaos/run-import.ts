@@ -125,7 +125,8 @@ async function carryOut(
   }
 }
 
-async function createDatabase(postgres: OwnPostgres, name: string): Promise<string> {
+/** Makes an empty database. @param name letters only @returns its URL */
+export async function createDatabase(postgres: OwnPostgres, name: string): Promise<string> {
   const client = new pg.Client({ connectionString: postgres.url });
   await client.connect();
   await client.query(`create database ${name}`).finally(() => client.end());
@@ -162,7 +163,8 @@ function createSampling(databaseUrl: string): Sampling {
   };
 }
 
-async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+/** What comes of work, unless the signal aborts first. @throws the signal's reason */
+export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   work.catch(() => {}); // Of no interest after an abort.
   const aborted = new Promise<never>((_, reject) => {
     if (signal.aborted) reject(signal.reason);

@@ -47,6 +47,8 @@ beforeEach(async () => {
   await rows.all('truncate imports, import_entries, failed_files, idempotency_keys cascade');
 });
 
+const NOTHING = { keys: 0, entries: 0, failedFiles: 0, tasks: 0, deletions: 0, deliveries: 0, secrets: 0 };
+
 const remove = (retainDays = 30, given = signal) => removeExpired(database, { retainDays, signal: given });
 
 /** Every import has the same pairs: each needs an index of its own. */
@@ -97,7 +99,12 @@ const left = (importId: string) =>
 test('what is kept for a while only goes, in batches; imports stay with their counts', async () => {
   const old = await store(31, { tasks: 2_300, videos: 300 });
   const young = await store(29, { tasks: 4, videos: 2 });
-  expect(await remove()).toEqual({ keys: 0, entries: 2_300, failedFiles: 2_300, tasks: 2_000, deletions: 0 });
+  expect(await remove()).toEqual({
+    ...NOTHING,
+    entries: 2_300,
+    failedFiles: 2_300,
+    tasks: 2_000,
+  });
   expect(await left(old)).toEqual({ tasks: 300, entries: 0, files: 0 });
   expect(await left(young)).toEqual({ tasks: 4, entries: 4, files: 4 });
   expect((await server.query(COUNTS, { id: toPublicId('Import', old) })).import).toEqual({
@@ -107,7 +114,7 @@ test('what is kept for a while only goes, in batches; imports stay with their co
     tasks: { totalCount: 300 },
     failedFiles: { totalCount: 0 },
   });
-  expect(await remove()).toEqual({ keys: 0, entries: 0, failedFiles: 0, tasks: 0, deletions: 0 });
+  expect(await remove()).toEqual(NOTHING);
 });
 
 test('a task whose video goes later goes then', async () => {
@@ -126,7 +133,7 @@ test('with 0 days imports keep everything; keys go all the same, after two days'
       `insert into idempotency_keys (team_id, key, input_hash, import_id, created_at) values ($1, $2, '', $3, now() - $2::text::int * interval '1 hour')`,
       [team.teamId, String(hours), old],
     );
-  expect(await remove(0)).toEqual({ keys: 2, entries: 0, failedFiles: 0, tasks: 0, deletions: 0 });
+  expect(await remove(0)).toEqual({ ...NOTHING, keys: 2 });
   expect(await rows.all('select key from idempotency_keys order by key::int')).toEqual([
     { key: '1' },
     { key: '25' },
@@ -161,7 +168,7 @@ test('what an import needs that has not finished, or is opened again, stays', as
     retried,
   ]);
   await rows.all('commit');
-  expect(await removing).toEqual({ keys: 0, entries: 0, failedFiles: 0, tasks: 0, deletions: 0 });
+  expect(await removing).toEqual(NOTHING);
   for (const id of [open, retried]) expect(await left(id)).toEqual({ tasks: 3, entries: 3, files: 3 });
 });
 
@@ -220,4 +227,28 @@ test('the server removes by itself, by one job for all, which plans its next run
   });
   expect(next).toBeDefined();
   expect(await left(old)).toEqual({ tasks: 1, entries: 0, files: 0 });
+});
+
+test('messages go with the rest when they need not be sent any more, and secrets that sign no more', async () => {
+  const old = await store(31, { tasks: 0, videos: 0 });
+  const young = await store(29, { tasks: 0, videos: 0 });
+  for (const importId of [old, young]) {
+    await rows.all(
+      `insert into webhook_deliveries (id, import_id, run, body, state, next_attempt_at)
+       values (gen_random_uuid(), $1, 1, '{}', 'DELIVERED', null), (gen_random_uuid(), $1, 2, '{}', 'GAVE_UP', null),
+              (gen_random_uuid(), $1, 3, '{}', 'RETRYING', now())`,
+      [importId],
+    );
+  }
+  await rows.all(
+    `insert into webhook_secrets (id, team_id, secret, expires_at)
+     select gen_random_uuid(), $1, 'sealed', now() + n * interval '1 minute' from unnest('{-1, 1}'::int[]) n`,
+    [team.teamId],
+  );
+  expect(await remove()).toEqual({ ...NOTHING, deliveries: 2, secrets: 1 });
+  const kept = await rows.all(
+    'select run, import_id from webhook_deliveries order by import_id = $1 desc, run',
+    [old],
+  );
+  expect(kept).toEqual([{ run: 3, import_id: old }, ...[1, 2, 3].map((run) => ({ run, import_id: young }))]);
 });

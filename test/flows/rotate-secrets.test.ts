@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -8,6 +8,7 @@ import { openCredentials } from '../../src/services/integration-credentials.ts';
 import { rotateSecrets } from '../../src/services/rotate-secrets.ts';
 import { createSecretBox } from '../../src/services/secret-box.ts';
 import { openUrl, sealUrl } from '../../src/services/source-urls.ts';
+import { ownerOfWebhookSecret } from '../../src/services/webhook-secrets.ts';
 import { createIntegrationClient } from '../schema/integration-client.ts';
 import { createDataDir, runSluice, startServer } from '../support/process.ts';
 import { firstTeam, insertFinishedImport } from '../support/rows.ts';
@@ -33,7 +34,7 @@ describe('the key', () => {
   test('of stored credentials has to be known at the start, or nothing starts', async () => {
     const id = await world.createWith(OLD);
     await expect(world.start({ SLUICE_SECRET_KEY: base64(NEW) })).rejects.toThrow(
-      /^SLUICE_SECRET_KEY: credentials in the database were encrypted with another key \([0-9a-f]{8}\)\. .*SLUICE_PREVIOUS_SECRET_KEYS/,
+      /^SLUICE_SECRET_KEY: secrets in the database were encrypted with another key \([0-9a-f]{8}\)\. .*SLUICE_PREVIOUS_SECRET_KEYS/,
     );
     const server = await world.start({
       SLUICE_SECRET_KEY: base64(NEW),
@@ -77,12 +78,13 @@ describe('the key', () => {
     expect(first).toMatchObject({
       code: 0,
       stdout:
-        'credentials of integrations: 1 encrypted anew\nURLs of tasks: 3 encrypted anew\nURLs of imports: 3 encrypted anew\n',
+        'credentials of integrations: 1 encrypted anew\nURLs of tasks: 3 encrypted anew\nURLs of imports: 3 encrypted anew\n' +
+        'URLs of webhooks: 1 encrypted anew\nsecrets that sign webhooks: 1 encrypted anew\n',
     });
     expect(first.stderr).not.toContain('cannot be read');
     const again = await runSluice(settings, ['rotate-secrets']).ended;
     expect(again).toMatchObject({ code: 0 });
-    expect(again.stdout.match(/: 0 encrypted anew/g)).toHaveLength(3);
+    expect(again.stdout.match(/: 0 encrypted anew/g)).toHaveLength(5);
 
     const box = createSecretBox({ current: NEW, previous: [] });
     const row = await stored();
@@ -91,10 +93,16 @@ describe('the key', () => {
     );
     const urls = await world.rows.all<{ url: string; team: string }>(
       `select source_url as url, team_id as team from tasks
-       union all select e.input ->> 'url', i.team_id from import_entries e join imports i on i.id = e.import_id`,
+       union all select e.input ->> 'url', i.team_id from import_entries e join imports i on i.id = e.import_id
+       union all select webhook_url, team_id from imports`,
     );
-    expect(urls).toHaveLength(6);
+    expect(urls).toHaveLength(7);
     for (const { url: sealed, team } of urls) expect(openUrl(box, sealed, team)).toBe(url);
+    const signing = await world.rows.one<{ id: string; team_id: string; secret: string }>(
+      'select id, team_id, secret from webhook_secrets',
+    );
+    const owner = ownerOfWebhookSecret({ id: signing.id, teamId: signing.team_id });
+    expect(box.open(signing.secret, owner)).toBe('whsec_c2VjcmV0');
     const server = await world.start({ SLUICE_SECRET_KEY: base64(NEW) });
     expect((await server.ask('{ integrations { totalCount } }')).data?.integrations).toEqual({
       totalCount: 1,
@@ -145,7 +153,7 @@ describe('the key', () => {
       },
     } as typeof client.db; // of the database it uses this alone
     const rest = await rotateSecrets(slow, racing, new AbortController().signal);
-    expect(rest.map(({ rotated }) => rotated)).toEqual([0, left.length - 1, 1_203]);
+    expect(rest.map(({ rotated }) => rotated)).toEqual([0, left.length - 1, 1_203, 1, 1]);
     expect(await world.rows.all(`select 1 from tasks where ${isOld}`)).toEqual([]);
     expect(await world.rows.one('select source_url from tasks where id = $1', [id])).toEqual({
       source_url: theirs,
@@ -181,7 +189,7 @@ test('our own database is locked while a server runs, and its secrets are rotate
   });
 });
 
-/** Tasks and entries of one finished import, all with the same URL, sealed with the old key. @returns the URL */
+/** Tasks, entries and the webhook of one finished import, all with the same URL, and what signs; sealed with the old key. @returns the URL */
 async function insertSealedUrls(count: number): Promise<string> {
   const url = 'https://example.com/video.mp4?signature=secret';
   const box = createSecretBox({ current: OLD, previous: [] });
@@ -194,5 +202,13 @@ async function insertSealedUrls(count: number): Promise<string> {
      select $1, n, jsonb_build_object('url', $2::text), 'TASK' from generate_series(1, $3) n`,
     [importId, sealed, count],
   );
+  await world.rows.all('update imports set webhook_url = $1', [sealed]);
+  const id = randomUUID();
+  const signing = box.seal('whsec_c2VjcmV0', ownerOfWebhookSecret({ id, teamId: team.teamId }));
+  await world.rows.all('insert into webhook_secrets (id, team_id, secret) values ($1, $2, $3)', [
+    id,
+    team.teamId,
+    signing,
+  ]);
   return url;
 }

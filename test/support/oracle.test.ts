@@ -45,6 +45,15 @@ test('an import without a fault is green, a cancellation and retry in the middle
   ).toEqual([]);
 });
 
+const WEBHOOK = `update imports set webhook_url = 'https://example.com/'`;
+const message = (run: number, state = 'DELIVERED') => `
+  insert into webhook_deliveries (id, import_id, run, body, state, next_attempt_at)
+  values (gen_random_uuid(), '${IDS.import}', ${run}, '{}', '${state}', ${state === 'DELIVERED' ? 'null' : 'now()'})`;
+
+test('an import is green with the message about its end', async () => {
+  expect(await verdictOn({ after: { plan: `${WEBHOOK}; ${message(1)}` } })).toEqual([]);
+});
+
 const task = `task ${IDS.task}: `;
 const theImport = `import ${IDS.import}: `;
 const FAILED = `status = 'FAILED', outcome = 'FAILED', error = '{"code":"X"}', fraction = 0.98, finished_at = now()`;
@@ -135,6 +144,26 @@ test.each<readonly [fault: string, mutation: Mutation, said: string]>([
     'an import finishes before its last task',
     { after: { index: `update imports set state = 'SUCCEEDED', finished_at = now(), counts = '{}'` } },
     `${theImport}finished with 1 tasks that have not ended`,
+  ],
+  [
+    'an import ends without the message about it',
+    { after: { plan: WEBHOOK } },
+    `${theImport}finished without the message about its run 1`,
+  ],
+  [
+    'the message about an import is lost',
+    { after: { plan: `${WEBHOOK}; ${message(1)}`, finish: 'delete from webhook_deliveries' } },
+    `${theImport}has 0 messages about 1 runs`,
+  ],
+  [
+    'an import has two messages',
+    { after: { plan: `${WEBHOOK}; ${message(1)}; ${message(2)}` } },
+    `${theImport}has 2 messages about 1 runs`,
+  ],
+  [
+    'a message waits for nobody',
+    { after: { plan: `${WEBHOOK}; ${message(1, 'RETRYING')}` } },
+    'is RETRYING, and has 0 jobs',
   ],
   ['an import never finishes', { without: 'finish' }, `${theImport}has not ended, it is STARTED`],
   [

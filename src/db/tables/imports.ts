@@ -66,6 +66,10 @@ export const imports = snakeCase.table(
     fullIngestion: boolean().notNull().default(false),
     enableVideoStream: boolean().notNull().default(false),
     metadata: jsonb().$type<Metadata>(),
+    /** The client's own JSON: text, so that it comes back as it was. */
+    context: text(),
+    /** Where its ends are told; encrypted if it has a query or a fragment. */
+    webhookUrl: text(),
     state: text({ enum: IMPORT_STATES }).notNull().default('PLANNING'),
     runs: integer().notNull().default(1),
     found: integer().notNull().default(0),

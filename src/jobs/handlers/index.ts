@@ -2,6 +2,7 @@ import type { JobHandler, JobHandlers } from '../handler.ts';
 import { createCancelImportHandler } from './cancel-import.ts';
 import { createDeleteImportHandler } from './delete-import.ts';
 import { createDeleteObjectsHandler } from './delete-objects.ts';
+import { createDeliverWebhookHandler, type DeliverySettings } from './deliver-webhook.ts';
 import type { HandlerDeps } from './deps.ts';
 import { createIndexVideoHandler } from './index-video.ts';
 import { createPlanImportHandler } from './plan-import.ts';
@@ -20,10 +21,11 @@ interface HandlersDeps extends HandlerDeps {
   readonly gate: StorageGate;
   /** How long all of a finished import is kept, in days; 0: for ever. */
   readonly retainDays: number;
+  readonly delivery: DeliverySettings;
 }
 
 /** Everything that jobs do. */
-export function createHandlers({ gate, retainDays, ...deps }: HandlersDeps): JobHandlers {
+export function createHandlers({ gate, retainDays, delivery, ...deps }: HandlersDeps): JobHandlers {
   const transfer = createTransferVideoHandler({ ...deps, progress: watchedBy(gate, deps.progress) });
   return [
     untyped(createPlanImportHandler(deps)),
@@ -36,5 +38,6 @@ export function createHandlers({ gate, retainDays, ...deps }: HandlersDeps): Job
     untyped(createDeleteImportHandler(deps)),
     untyped(createCancelImportHandler(deps)),
     untyped(createRetryImportHandler(deps)),
+    untyped(createDeliverWebhookHandler(deps, delivery)),
   ];
 }

@@ -31,7 +31,7 @@ create function oracle.blame(about text, what text) returns void language sql as
 const CHANGES = `
 create function oracle.note_change() returns trigger language plpgsql as $$
 declare
-  heavy constant text[] := '{stages,source_url,metadata,system_metadata,description,changed_xid,version}';
+  heavy constant text[] := '{stages,source_url,metadata,system_metadata,description,context,webhook_url,changed_xid,version}';
   before jsonb; after jsonb;
 begin
   if tg_op <> 'INSERT' then before := to_jsonb(old) - heavy; end if;
@@ -102,6 +102,10 @@ begin
   end if;
   if exists (select from public.jobs j where j.subject_id = import.id and j.kind in ('plan-import', 'retry-import')) then
     perform oracle.blame(about, 'finished before its planning or its retry was over');
+  end if;
+  if import.webhook_url is not null
+     and not exists (select from public.webhook_deliveries d where d.import_id = import.id and d.run = import.runs) then
+    perform oracle.blame(about, 'finished without the message about its run ' || import.runs);
   end if;
   return null;
 end $$;

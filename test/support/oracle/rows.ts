@@ -40,6 +40,18 @@ const STATEMENTS = {
   'what has ended has no progress': `
     select 'task ' || p.task_id, 'has ended, and its progress was left'
       from task_progress p where not exists (select from tasks t where t.id = p.task_id and t.finished_at is null)`,
+  'one message per run with a webhook': `
+    select 'import ' || i.id, 'has ' || n.n || ' messages about ' || i.runs || ' runs'
+      from imports i cross join lateral (select count(*) as n from webhook_deliveries d where d.import_id = i.id) n
+     where n.n <> case when i.webhook_url is null then 0 else i.runs end and i.finished_at is not null`,
+  'messages have a job for as long as they are to be sent': `
+    select 'message ' || d.id, 'is ' || d.state || ', and has ' || n.n || ' jobs'
+      from webhook_deliveries d
+      cross join lateral (select count(*) as n from jobs j where j.kind = 'deliver-webhook' and j.subject_id = d.id) n
+     where n.n <> case when d.state in ('WAITING', 'RETRYING') then 1 else 0 end`,
+  'what is delivered is a message': `
+    select 'message ' || j.subject_id, 'is not there, and its job was left'
+      from jobs j where j.kind = 'deliver-webhook' and not exists (select from webhook_deliveries d where d.id = j.subject_id)`,
   'one video per pair': `
     select 'index ' || index_id, 'has ' || count(*) || ' videos of the pair ' || system_name || ' ' || external_id
       from videos where system_name is not null group by index_id, system_name, external_id having count(*) > 1`,
