@@ -19,6 +19,7 @@ export interface SchemaTypes {
     DateTime: { Input: Date; Output: Date };
     BigInt: { Input: number; Output: number };
     Metadata: { Input: Metadata; Output: Metadata };
+    JSON: { Input: unknown; Output: unknown };
   };
   DefaultFieldNullability: false;
   Connection: {

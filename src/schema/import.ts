@@ -11,6 +11,7 @@ import {
   taskConditions,
 } from '../services/filters.ts';
 import type { ImportFigures } from '../services/import-figures.ts';
+import type { Viewer } from '../services/viewer.ts';
 import { builder } from './builder.ts';
 import { badUserInput } from './errors.ts';
 import { FailedFile, FailedFileConnection, FailedFileEdge } from './failed-file.ts';
@@ -156,7 +157,7 @@ export const Import = builder.drizzleNode('imports', {
           type: 'Task',
           owner: tasks.importId,
           order: { list: 'import.tasks', by: 'ordinal', direction: 'asc' },
-          where: ({ filter }) => ofImport(filter),
+          where: ({ filter }, { viewer }) => ofImport(viewer, filter),
         }),
       },
       TaskConnection,
@@ -179,13 +180,13 @@ export const Import = builder.drizzleNode('imports', {
   }),
 });
 
-function ofImport(filter: TaskFilterShape | null | undefined): TaskWhere {
+function ofImport(viewer: Viewer, filter: TaskFilterShape | null | undefined): TaskWhere {
   if (filter?.importId != null || filter?.teamId != null) {
     throw badUserInput(
       'filter.importId and filter.teamId are not taken here: these are the tasks of one import.',
     );
   }
-  return { AND: [...taskConditions(filter ?? {})] };
+  return { AND: [...taskConditions(viewer, filter ?? {})] };
 }
 
 const ImportEdge = builder.edgeObject({ type: Import, name: 'ImportEdge', nodeNullable: false });

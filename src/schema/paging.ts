@@ -69,7 +69,7 @@ interface RelatedList<Table extends RelatedTable, Args> {
   /** The column that names the row they belong to. */
   readonly owner: AnyPgColumn;
   readonly order: ListOrder;
-  readonly where?: (args: Args) => object;
+  readonly where?: (args: Args, context: Context) => object;
 }
 
 /** What a selection is told beside its arguments. */
@@ -91,9 +91,9 @@ export function relatedList<Table extends RelatedTable, Args extends PageArgs = 
   where = () => ({}),
 }: RelatedList<Table, Args>) {
   const countKey = `${table}Count`;
-  const select = (args: Args, _context: Context, nested: Nested, selected: Selected) => {
+  const select = (args: Args, context: Context, nested: Nested, selected: Selected) => {
     const { within, ...page } = pageQuery(order, args);
-    const conditions = where(args);
+    const conditions = where(args, context);
     const names = [...selected()];
     const path = { getType: () => type, paths: PATHS.map((names) => names.map((name) => ({ name }))) };
     const read = () => nested({ ...page, where: { AND: [conditions, ...within] } }, path);

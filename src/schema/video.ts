@@ -77,6 +77,16 @@ const VideoConnection = builder.connectionObject(
   VideoEdge,
 );
 
+const MetadataFilter = builder.inputType('MetadataFilter', {
+  description: 'One of equals, in and exists; equals and in compare type and value.',
+  fields: (t) => ({
+    key: t.string({ required: true }),
+    equals: t.field({ type: 'JSON' }),
+    in: t.field({ type: ['JSON'] }),
+    exists: t.boolean(),
+  }),
+});
+
 const VideoFilter = builder.inputType('VideoFilter', {
   fields: (t) => ({
     indexId: t.id(),
@@ -90,6 +100,7 @@ const VideoFilter = builder.inputType('VideoFilter', {
     height: t.field({ type: IntRange }),
     createdAt: t.field({ type: DateTimeRange }),
     updatedAt: t.field({ type: DateTimeRange }),
+    metadata: t.field({ type: [MetadataFilter], description: 'All must hold.' }),
   }),
 });
 const VideoOrderField = builder.enumType('VideoOrderField', {

@@ -9,6 +9,7 @@ export const graphql = initGraphQLTada<{
     DateTime: string;
     BigInt: number;
     Metadata: Record<string, string | number | boolean>;
+    JSON: unknown;
   };
 }>();
 export type { ResultOf, VariablesOf } from 'gql.tada';
