@@ -1,10 +1,12 @@
 import './cancel-retry.ts';
 import './create-task.ts';
 import './delete-import.ts';
+import './delete-task.ts';
 import './errors.ts';
 import './failed-file.ts';
 import './import-plan.ts';
 import './import.ts';
+import './index-mutations.ts';
 import './integration-mutations.ts';
 import './integration.ts';
 import './library-index.ts';
@@ -14,6 +16,7 @@ import './scalars.ts';
 import './start-import.ts';
 import './task.ts';
 import './team.ts';
+import './video-mutations.ts';
 import './video.ts';
 import { builder } from './builder.ts';
 

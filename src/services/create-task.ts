@@ -7,8 +7,10 @@ import { transferVideo } from '../jobs/definitions.ts';
 import { enqueue } from '../jobs/queue.ts';
 import type { Services } from './deps.ts';
 import { hashObject, hashUrl } from './entry.ts';
+import { NotFoundError } from './errors.ts';
 import { idempotencyOf, usedKey, useKey } from './idempotency.ts';
 import { findTarget, type Target } from './import-target.ts';
+import { keepIndex } from './indexes.ts';
 import { objectKey, parseInput, sha256, text } from './input-rules.ts';
 import { fileNameOf } from './list-entries.ts';
 import { sealUrl } from './source-urls.ts';
@@ -56,6 +58,7 @@ export async function createTask(services: Services, viewer: Viewer, input: unkn
   const made = await transaction(services.db, async (tx) => {
     const used = await usedKey(tx, key);
     if (used?.taskId) return { taskId: used.taskId, isNew: false };
+    if (!(await keepIndex(tx, target.index.id))) throw new NotFoundError('index', ['input', 'indexId']);
     const taskId = await insertTask(tx, target, { input: parsed, source });
     await useKey(tx, key, { taskId });
     await enqueue(tx, transferVideo, { subjectId: taskId, teamId: target.teamId, payload: {} });

@@ -13,6 +13,7 @@ import { ImportAlreadyRunningError, NotFoundError } from './errors.ts';
 import { firstRun } from './first-run.ts';
 import { idempotencyOf, usedKey, useKey } from './idempotency.ts';
 import { findTarget, type Target } from './import-target.ts';
+import { keepIndex } from './indexes.ts';
 import { storePage } from './list-entries.ts';
 import { firstPage } from './list-first-page.ts';
 import { planImport } from './plan-import.ts';
@@ -78,6 +79,7 @@ async function storeImport(services: Services, given: NewImport): Promise<Stored
   return await transaction(services.db, async (tx) => {
     const used = await usedKey(tx, key);
     if (used?.importId) return { importId: used.importId, job: null };
+    if (!(await keepIndex(tx, target.index.id))) throw new NotFoundError('index', ['input', 'indexId']);
     const isSame = await lockIntegration(tx, given);
     const importId = await insertImport(tx, given);
     await useKey(tx, key, { importId });
