@@ -8,7 +8,7 @@ import { enqueue } from '../jobs/queue.ts';
 import type { Services } from './deps.ts';
 import { hashObject, hashUrl } from './entry.ts';
 import { NotFoundError } from './errors.ts';
-import { idempotencyOf, usedKey, useKey } from './idempotency.ts';
+import { idempotencyOf, madeBefore, usedKey, useKey } from './idempotency.ts';
 import { findTarget, type Target } from './import-target.ts';
 import { keepIndex } from './indexes.ts';
 import { objectKey, parseInput, sha256, text } from './input-rules.ts';
@@ -50,7 +50,13 @@ export async function createTask(services: Services, viewer: Viewer, input: unkn
     id: object.integrationId,
     path: ['input', 'from', 'object', 'integrationId'],
   };
-  const target = await findTarget(services.db, viewer, { ...parsed, integration: integration ?? null });
+  const asked = { ...parsed, integration: integration ?? null };
+  const target = await findTarget(services.db, viewer, asked).catch(async (error: unknown) => {
+    const made = error instanceof NotFoundError ? await madeBefore(services.db, viewer, parsed) : null;
+    if (made?.taskId) return made.taskId;
+    throw error;
+  });
+  if (typeof target === 'string') return target;
   const key = idempotencyOf(target, parsed);
   const earlier = await usedKey(services.db, key);
   if (earlier?.taskId) return earlier.taskId;

@@ -94,18 +94,14 @@ const part: fc.Arbitrary<Part> = fc.oneof(
   fc
     .subarray([...STATUSES])
     .map((status) => ({ filter: () => ({ status }), holds: (row: Row) => status.includes(row.status) })),
-  fc
-    .subarray(['CREATED', 'FAILED', 'SKIPPED'] as const)
-    .map((outcome) => ({
-      filter: () => ({ outcome }),
-      holds: (row: Row) => outcome.some((one) => one === OUTCOMES[row.status]),
-    })),
-  fc
-    .subarray([...CODES], { minLength: 1 })
-    .map((errorCode) => ({
-      filter: () => ({ errorCode }),
-      holds: (row: Row) => errorCode.some((one) => one === errorOf(row)),
-    })),
+  fc.subarray(['CREATED', 'FAILED', 'SKIPPED'] as const).map((outcome) => ({
+    filter: () => ({ outcome }),
+    holds: (row: Row) => outcome.some((one) => one === OUTCOMES[row.status]),
+  })),
+  fc.subarray([...CODES], { minLength: 1 }).map((errorCode) => ({
+    filter: () => ({ errorCode }),
+    holds: (row: Row) => errorCode.some((one) => one === errorOf(row)),
+  })),
   text.map((contains) => ({
     filter: () => ({ fileName: { contains } }),
     holds: (row: Row) => row.fileName.toLowerCase().includes(contains.toLowerCase()),
@@ -118,12 +114,10 @@ const part: fc.Arbitrary<Part> = fc.oneof(
     filter: () => ({ fileName: { equals } }),
     holds: (row: Row) => row.fileName === equals,
   })),
-  fc
-    .subarray(NAMES)
-    .map((names) => ({
-      filter: () => ({ fileName: { in: names } }),
-      holds: (row: Row) => names.includes(row.fileName),
-    })),
+  fc.subarray(NAMES).map((names) => ({
+    filter: () => ({ fileName: { in: names } }),
+    holds: (row: Row) => names.includes(row.fileName),
+  })),
   fc.constant({
     filter: () => ({ externalId: { equals: 'one' } }),
     holds: (row: Row) => row.externalId === 'one',
