@@ -3,6 +3,7 @@ import { ImportNotFinishedError, NotFoundError } from '../services/errors.ts';
 import { builder } from './builder.ts';
 import { ErrorInterface } from './errors.ts';
 import { ImportState } from './import.ts';
+import { deletedSuccess } from './success.ts';
 
 builder.objectType(ImportNotFinishedError, {
   name: 'ImportNotFinishedError',
@@ -10,14 +11,10 @@ builder.objectType(ImportNotFinishedError, {
   fields: (t) => ({ state: t.expose('state', { type: ImportState }) }),
 });
 
-const DeleteImportSuccess = builder
-  .objectRef<{ readonly deletedId: string }>('DeleteImportSuccess')
-  .implement({ fields: (t) => ({ deletedId: t.exposeID('deletedId') }) });
-
 builder.mutationField('deleteImport', (t) =>
   t.field({
     scope: 'WRITE',
-    type: DeleteImportSuccess,
+    type: deletedSuccess('DeleteImportSuccess'),
     description:
       'A finished import, with its rejected files and its tasks. Videos stay, and so do the tasks of those that are there, with import null; the other tasks of a large import may be seen for some seconds more. Also: ImportNotFinishedError.',
     args: { id: t.arg.id({ required: true }) },

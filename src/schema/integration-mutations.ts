@@ -8,6 +8,7 @@ import { createIntegration, deleteIntegration, updateIntegration } from '../serv
 import { builder } from './builder.ts';
 import { Integration } from './integration.ts';
 import './source-errors.ts';
+import { deletedSuccess } from './success.ts';
 
 const S3CredentialsInput = builder.inputType('S3CredentialsInput', {
   fields: (t) => ({
@@ -82,9 +83,6 @@ const success = (name: string) =>
 
 const CreateIntegrationSuccess = success('CreateIntegrationSuccess');
 const UpdateIntegrationSuccess = success('UpdateIntegrationSuccess');
-const DeleteIntegrationSuccess = builder
-  .objectRef<{ readonly deletedId: string }>('DeleteIntegrationSuccess')
-  .implement({ fields: (t) => ({ deletedId: t.exposeID('deletedId') }) });
 
 builder.mutationFields((t) => ({
   createIntegration: t.field({
@@ -114,7 +112,7 @@ builder.mutationFields((t) => ({
   }),
   deleteIntegration: t.field({
     scope: 'ADMIN',
-    type: DeleteIntegrationSuccess,
+    type: deletedSuccess('DeleteIntegrationSuccess'),
     description: 'Imports that came from it stay, with integration null.',
     args: { id: t.arg.id({ required: true }) },
     errors: {

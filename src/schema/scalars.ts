@@ -83,12 +83,24 @@ builder.scalarType('Metadata', {
   parseLiteral: parseMetadataLiteral,
 });
 
+/** Numbers beyond what a number can hold would come out as null. */
+function isJson(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isFinite(value);
+  if (value === null || typeof value !== 'object') return true;
+  return Object.values(value).every(isJson);
+}
+
+function parseJson(value: unknown): unknown {
+  if (!isJson(value)) throw invalid('A number of a JSON value must be finite.');
+  return value;
+}
+
 builder.scalarType('JSON', {
   description: 'Any JSON value.',
   serialize: (value) => value,
-  parseValue: (value) => value,
+  parseValue: parseJson,
   parseLiteral: (node, variables) => {
     if (!namesKeysOnce(node)) throw invalid('A JSON object names each key once.');
-    return valueFromASTUntyped(node, variables);
+    return parseJson(valueFromASTUntyped(node, variables));
   },
 });

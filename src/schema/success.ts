@@ -31,3 +31,9 @@ export const taskSuccess = (name: string) =>
       }),
     }),
   });
+
+/** The success of a mutation that deletes: nothing is left but the id. */
+export const deletedSuccess = (name: string) =>
+  builder
+    .objectRef<{ readonly deletedId: string }>(name)
+    .implement({ fields: (t) => ({ deletedId: t.exposeID('deletedId') }) });

@@ -1,5 +1,5 @@
 import { teamOfFilter } from '../services/filter-team.ts';
-import { taskConditions } from '../services/filters.ts';
+import { taskConditionsOf } from '../services/filters.ts';
 import { toPublicId } from '../services/public-ids.ts';
 import type { TaskFeedEvent } from '../services/task-feed.ts';
 import { abortableIterator } from './abortable-iterator.ts';
@@ -21,7 +21,7 @@ const TasksChangedEvent = builder.objectRef<TaskFeedEvent>('TasksChangedEvent').
         if (changedIds.length === 0) return [];
         // What has ceased to match since then is left out: the next event tells of it.
         const { teamId, filter } = subject;
-        const conditions = [{ id: { in: [...changedIds] }, teamId }, ...taskConditions(filter)];
+        const conditions = [{ id: { in: [...changedIds] }, teamId }, ...taskConditionsOf([teamId], filter)];
         return db.query.tasks.findMany(query({ where: { AND: conditions }, orderBy: { id: 'asc' } }));
       },
     }),

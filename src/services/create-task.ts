@@ -7,8 +7,10 @@ import { transferVideo } from '../jobs/definitions.ts';
 import { enqueue } from '../jobs/queue.ts';
 import type { Services } from './deps.ts';
 import { hashObject, hashUrl } from './entry.ts';
-import { idempotencyOf, usedKey, useKey } from './idempotency.ts';
+import { NotFoundError } from './errors.ts';
+import { idempotencyOf, madeBefore, usedKey, useKey } from './idempotency.ts';
 import { findTarget, type Target } from './import-target.ts';
+import { keepIndex } from './indexes.ts';
 import { objectKey, parseInput, sha256, text } from './input-rules.ts';
 import { fileNameOf } from './list-entries.ts';
 import { sealUrl } from './source-urls.ts';
@@ -50,7 +52,13 @@ export async function createTask(services: Services, viewer: Viewer, input: unkn
     id: object.integrationId,
     path: ['input', 'from', 'object', 'integrationId'],
   };
-  const target = await findTarget(services.db, viewer, { ...parsed, integration: integration ?? null });
+  const asked = { ...parsed, integration: integration ?? null };
+  const target = await findTarget(services.db, viewer, asked).catch(async (error: unknown) => {
+    const made = error instanceof NotFoundError ? await madeBefore(services.db, viewer, parsed) : null;
+    if (made?.taskId) return made.taskId;
+    throw error;
+  });
+  if (typeof target === 'string') return target;
   const key = idempotencyOf(target, parsed);
   const earlier = await usedKey(services.db, key);
   if (earlier?.taskId) return earlier.taskId;
@@ -58,6 +66,7 @@ export async function createTask(services: Services, viewer: Viewer, input: unkn
   const made = await transaction(services.db, async (tx) => {
     const used = await usedKey(tx, key);
     if (used?.taskId) return { taskId: used.taskId, isNew: false };
+    if (!(await keepIndex(tx, target.index.id))) throw new NotFoundError('index', ['input', 'indexId']);
     const reserved = await reserveOne(tx, target);
     const taskId = await insertTask(tx, target, { input: parsed, source, reserved });
     await useKey(tx, key, { taskId });

@@ -16,6 +16,8 @@ export const INPUT_ISSUE_CODES = [
   'INVALID',
   'TOO_SHORT',
   'TOO_LONG',
+  'TOO_SMALL',
+  'TOO_LARGE',
   'TOO_FEW',
   'TOO_MANY',
   'RESERVED_KEY',
@@ -186,6 +188,45 @@ export class ImportNotFinishedError extends Error {
       state === 'CANCELED' ? 'Wait until its tasks have ended' : 'Wait until it has, or cancel it';
     super(`The import has not finished yet. ${advice}, and try again.`);
     this.state = state;
+  }
+}
+
+/** A task has not ended, or its video is there. */
+export class TaskCannotBeDeletedError extends Error {
+  override readonly name = 'TaskCannotBeDeletedError';
+  readonly status: TaskStatus;
+
+  constructor(status: TaskStatus) {
+    super(
+      status === 'READY'
+        ? 'The video of this task is there. Delete the video first.'
+        : `Only a task that has ended can be deleted; this one is ${status}. Wait until it has ended, or cancel it.`,
+    );
+    this.status = status;
+  }
+}
+
+/** An index has videos, or something is on its way into it. */
+export class IndexNotEmptyError extends Error {
+  override readonly name = 'IndexNotEmptyError';
+  readonly videoCount: number;
+  readonly unfinishedTaskCount: number;
+
+  constructor({ videoCount, unfinishedTaskCount }: { videoCount: number; unfinishedTaskCount: number }) {
+    super(
+      `The index is not empty: it has ${videoCount} videos, and ${unfinishedTaskCount} more are on their way. Delete its videos, and wait until its imports and tasks have ended, or cancel them.`,
+    );
+    this.videoCount = videoCount;
+    this.unfinishedTaskCount = unfinishedTaskCount;
+  }
+}
+
+/** A team always has a default index. */
+export class IndexIsDefaultError extends Error {
+  override readonly name = 'IndexIsDefaultError';
+
+  constructor() {
+    super("This is the team's default index. Make another one the default first.");
   }
 }
 

@@ -1,6 +1,18 @@
+import { sql } from 'drizzle-orm';
+import type { AnyPgColumn } from 'drizzle-orm/pg-core';
 import type { Database } from '../db/client.ts';
 import type { TaskStatus } from '../db/tables/tasks.ts';
-import { BadFilterError } from './errors.ts';
+import {
+  equals,
+  isIn,
+  type Maybe,
+  matches,
+  matchesFileName,
+  type Range,
+  type StringFilter,
+  within,
+} from './filter-values.ts';
+import { type MetadataFilter, matchesMetadata } from './metadata-filter.ts';
 import { fromPublicId, type IdentifiedType } from './public-ids.ts';
 import type { Viewer } from './viewer.ts';
 
@@ -13,22 +25,6 @@ type WhereOf<Table extends keyof Rows> = NonNullable<
 export type TaskWhere = WhereOf<'tasks'>;
 export type ImportWhere = WhereOf<'imports'>;
 export type VideoWhere = WhereOf<'videos'>;
-
-type Maybe<T> = T | null | undefined;
-type Range<T> = {
-  readonly equals?: Maybe<T>;
-  readonly gte?: Maybe<T>;
-  readonly lte?: Maybe<T>;
-  readonly lt?: Maybe<T>;
-};
-
-/** All of its conditions must hold; `contains` ignores case. */
-export interface StringFilter {
-  readonly equals?: Maybe<string>;
-  readonly contains?: Maybe<string>;
-  readonly startsWith?: Maybe<string>;
-  readonly in?: Maybe<readonly string[]>;
-}
 
 export interface TaskFilter {
   readonly status?: Maybe<readonly TaskStatus[]>;
@@ -72,6 +68,8 @@ export interface VideoFilter {
   readonly height?: Maybe<Range<number>>;
   readonly createdAt?: Maybe<Range<Date>>;
   readonly updatedAt?: Maybe<Range<Date>>;
+  /** All must hold. */
+  readonly metadata?: Maybe<readonly MetadataFilter[]>;
 }
 
 /**
@@ -86,70 +84,60 @@ export function teamOf(viewer: Viewer, publicId: Maybe<string>): string | null {
 /** Matches no row; written so that Postgres need not look at any. */
 const NOTHING = { id: { in: [] as string[] } };
 
-/** The team's rows of a list: of the team named, else of the team that another id names, else of the key's default team. */
-function ofTeam(viewer: Viewer, teamId: Maybe<string>, namesAnother: boolean) {
-  if (teamId == null && namesAnother) return { teamId: { in: [...viewer.teamIds] } };
+/** Which teams the rows of a list are of: the one named, else those that another id may be of, else the key's default team. */
+function teamsOf(viewer: Viewer, teamId: Maybe<string>, namesAnother: boolean): readonly string[] {
+  if (teamId == null && namesAnother) return viewer.teamIds;
   const id = teamOf(viewer, teamId);
-  return id === null ? NOTHING : { teamId: id };
+  return id === null ? [] : [id];
 }
 
-function byId<Column extends string>(column: Column, type: IdentifiedType, publicId: Maybe<string>) {
+/** The rows of a whole team's list. */
+function ofTeam(viewer: Viewer, teamId: Maybe<string>) {
+  const [id] = teamsOf(viewer, teamId, false);
+  return id === undefined ? NOTHING : { teamId: id };
+}
+
+/**
+ * The same, compared as texts, for the index of tasks by status is made so: that no other one can be taken. The planner does
+ * not know how rows of a status are strewn over a team's list, and would go through all of it for some that are at its end.
+ */
+function ofTeamByStatus(viewer: Viewer, teamId: Maybe<string>) {
+  const [id] = teamsOf(viewer, teamId, false);
+  return id === undefined
+    ? NOTHING
+    : { RAW: ({ teamId: column }: TeamColumn) => sql`${column}::text = ${id}` };
+}
+
+interface TeamColumn {
+  readonly teamId: AnyPgColumn;
+}
+
+/** What rows belong to as a whole: all of them are of its team. */
+const OWNERS = {
+  indexId: ['indexes', 'Index'],
+  importId: ['imports', 'Import'],
+  integrationId: ['integrations', 'Integration'],
+} as const;
+type Owner = keyof typeof OWNERS;
+
+/**
+ * The rows of an index, import or integration that is one of the teams'. That is asked once and of none of the rows, so that
+ * they are read through its own index, see above. What is deleted names nothing; rows may keep its id.
+ */
+function ownedRows(owner: Owner, publicId: Maybe<string>, teamIds: readonly string[]) {
   if (publicId == null) return [];
+  const [table, type] = OWNERS[owner];
   const id = fromPublicId(type, publicId);
-  return [id === null ? NOTHING : { [column]: id }];
+  if (id === null || teamIds.length === 0) return [NOTHING];
+  const isOwned = sql`exists (select from ${sql.identifier(table)} where id = ${id} and team_id = any(${sql.param(teamIds)}::uuid[]))`;
+  return [{ [owner]: id }, { RAW: isOwned }];
 }
 
-/** Tasks keep the id of an integration that is deleted, which then names nothing. */
-function ofIntegration(publicId: Maybe<string>) {
-  const conditions = byId('integrationId', 'Integration', publicId);
-  return conditions.length === 0 ? [] : [...conditions, { integration: true as const }];
-}
-
-/** Tasks keep the id of an import that was deleted just now for a moment, which names nothing by then. */
-function ofImport(publicId: Maybe<string>) {
-  const conditions = byId('importId', 'Import', publicId);
-  return conditions.length === 0 ? [] : [...conditions, { import: true as const }];
-}
-
-/** Each value is a parameter of the statement, of which PostgreSQL takes 65,535. */
-const MAX_VALUES = 10_000;
-
-function isIn<Column extends string, T>(column: Column, values: Maybe<readonly T[]>) {
-  if (values == null) return [];
-  const distinct = [...new Set(values)];
-  if (distinct.length > MAX_VALUES)
-    throw new BadFilterError(`A list of a filter takes at most ${MAX_VALUES} values.`);
-  return [{ [column]: { in: distinct } }];
-}
-
-function checkText(text: string): string {
-  if (text.includes('\0') || !text.isWellFormed())
-    throw new BadFilterError('A filter text must be well-formed and without U+0000.');
-  return text;
-}
-
-const equals = <Column extends string>(column: Column, value: Maybe<string>) =>
-  value == null ? [] : [{ [column]: checkText(value) }];
-
-/** In a LIKE pattern % and _ stand for others: here they stand for themselves. */
-const literally = (text: string) => checkText(text).replace(/[\\%_]/g, '\\$&');
-
-function matches<Column extends string>(column: Column, filter: Maybe<StringFilter>) {
-  if (filter == null) return [];
-  const { contains, startsWith } = filter;
-  return [
-    ...equals(column, filter.equals),
-    ...(contains == null ? [] : [{ [column]: { ilike: `%${literally(contains)}%` } }]),
-    ...(startsWith == null ? [] : [{ [column]: { like: `${literally(startsWith)}%` } }]),
-    ...isIn(column, filter.in?.map(checkText)),
-  ];
-}
-
-function within<Column extends string, T>(column: Column, range: Maybe<Range<T>>) {
-  if (range == null) return [];
-  const bounds = { eq: range.equals, gte: range.gte, lte: range.lte, lt: range.lt };
-  const given = Object.entries(bounds).filter(([, bound]) => bound != null);
-  return given.map(([operator, bound]) => ({ [column]: { [operator]: bound } }));
+/** Tasks keep the id of a video that is deleted, and are found by it. */
+function ofVideo(publicId: Maybe<string>) {
+  if (publicId == null) return [];
+  const id = fromPublicId('Video', publicId);
+  return [id === null ? NOTHING : { videoId: id }];
 }
 
 /** Conditions are built by column name: the list of them is what relational queries take. */
@@ -160,18 +148,32 @@ const all = <Where>(conditions: readonly object[]) => ({ AND: conditions }) as W
  * @throws {BadFilterError} when a text cannot be compared to any
  */
 export function taskWhere(viewer: Viewer, filter: TaskFilter): TaskWhere {
-  const { indexId, importId, videoId, integrationId } = filter;
-  const namesAnother = [indexId, importId, videoId, integrationId].some((id) => id != null);
-  return all<TaskWhere>([ofTeam(viewer, filter.teamId, namesAnother), ...taskConditions(filter)]);
+  return all<TaskWhere>([...whoseTasks(viewer, filter), ...taskConditions(viewer, filter)]);
 }
 
-/** What a filter asks of tasks, apart from whose they are. */
-export function taskConditions(filter: TaskFilter): readonly object[] {
+function whoseTasks(viewer: Viewer, filter: TaskFilter): readonly object[] {
+  const { indexId, importId, videoId, integrationId, teamId } = filter;
+  if ([indexId, importId, integrationId].some((id) => id != null)) return [];
+  if (videoId != null) return [{ teamId: { in: [...teamsOf(viewer, teamId, true)] } }];
+  // Names and ids of other systems have indexes of their own below a team.
+  const isNamed = filter.fileName != null || filter.externalId != null;
+  const isOfOneStatus = filter.status?.length === 1 && !isNamed;
+  return [isOfOneStatus ? ofTeamByStatus(viewer, teamId) : ofTeam(viewer, teamId)];
+}
+
+/** What a filter asks of tasks that are the viewer's. */
+export function taskConditions(viewer: Viewer, filter: TaskFilter): readonly object[] {
+  return taskConditionsOf(teamsOf(viewer, filter.teamId, true), filter);
+}
+
+/** What a filter asks of tasks that are of these teams. */
+export function taskConditionsOf(teamIds: readonly string[], filter: TaskFilter): readonly object[] {
   return [
     ...isIn('status', filter.status),
-    ...ofImport(filter.importId),
-    ...byId('videoId', 'Video', filter.videoId),
-    ...ofIntegration(filter.integrationId),
+    ...ownedRows('indexId', filter.indexId, teamIds),
+    ...ownedRows('importId', filter.importId, teamIds),
+    ...ownedRows('integrationId', filter.integrationId, teamIds),
+    ...ofVideo(filter.videoId),
     ...isIn('outcome', filter.outcome),
     ...isIn('errorCode', filter.errorCode),
     ...within('duration', filter.duration),
@@ -184,13 +186,18 @@ export function taskConditions(filter: TaskFilter): readonly object[] {
 
 /** What a filter asks of what a task is made with, which nothing changes later on. */
 const ofOrigin = (filter: TaskFilter): readonly object[] => [
-  ...byId('indexId', 'Index', filter.indexId),
-  ...matches('fileName', filter.fileName),
+  ...matchesFileName(filter.fileName),
   ...matches('sourceKey', filter.sourceKey),
   ...equals('systemName', filter.systemName),
   ...matches('externalId', filter.externalId),
   ...within('createdAt', filter.createdAt),
 ];
+
+function byId<Column extends string>(column: Column, type: IdentifiedType, publicId: Maybe<string>) {
+  if (publicId == null) return [];
+  const id = fromPublicId(type, publicId);
+  return [id === null ? NOTHING : { [column]: id }];
+}
 
 /** What a task that matches a filter now, or ever did, meets in any case: of others nobody who watches need be told. */
 export function lastingTaskConditions(filter: TaskFilter): readonly object[] {
@@ -200,6 +207,7 @@ export function lastingTaskConditions(filter: TaskFilter): readonly object[] {
   }));
   return [
     ...ofOrigin(filter),
+    ...byId('indexId', 'Index', filter.indexId),
     ...byId('integrationId', 'Integration', filter.integrationId),
     ...ofThisOrNone,
   ];
@@ -213,7 +221,7 @@ const MAX_WATCHED_VALUES = 5_000;
  * @throws {BadFilterError} when a text cannot be compared to any, or there are too many values
  */
 export function checkWatchedFilter(filter: TaskFilter): void {
-  taskConditions(filter);
+  taskConditionsOf([], filter);
   const { status, outcome, errorCode, fileName, sourceKey, externalId } = filter;
   const lists = [status, outcome, errorCode, fileName?.in, sourceKey?.in, externalId?.in];
   const values = lists.reduce((sum, list) => sum + new Set(list).size, 0);
@@ -230,12 +238,14 @@ export function importWhere(viewer: Viewer, filter: ImportFilter): ImportWhere {
       { finishedAt: { isNull: true as const }, tasks: { status: 'FAILED' } },
     ],
   };
+  const { teamId, indexId, integrationId } = filter;
+  const teamIds = teamsOf(viewer, teamId, true);
   return all<ImportWhere>([
-    ofTeam(viewer, filter.teamId, filter.indexId != null || filter.integrationId != null),
+    ...(indexId == null && integrationId == null ? [ofTeam(viewer, teamId)] : []),
     ...isIn('state', filter.state),
-    ...byId('integrationId', 'Integration', filter.integrationId),
+    ...ownedRows('integrationId', integrationId, teamIds),
     ...(filter.hasFailures == null ? [] : [filter.hasFailures ? failures : { NOT: failures }]),
-    ...byId('indexId', 'Index', filter.indexId),
+    ...ownedRows('indexId', indexId, teamIds),
     ...equals('systemName', filter.systemName),
     ...within('createdAt', filter.createdAt),
   ]);
@@ -244,28 +254,29 @@ export function importWhere(viewer: Viewer, filter: ImportFilter): ImportWhere {
 /** The videos that a viewer may see and a filter matches. */
 export function videoWhere(viewer: Viewer, filter: VideoFilter): VideoWhere {
   return all<VideoWhere>([
-    ofTeam(viewer, filter.teamId, filter.indexId != null),
-    ...byId('indexId', 'Index', filter.indexId),
+    ...(filter.indexId == null ? [ofTeam(viewer, filter.teamId)] : []),
+    ...ownedRows('indexId', filter.indexId, teamsOf(viewer, filter.teamId, true)),
     ...equals('systemName', filter.systemName),
     ...matches('externalId', filter.externalId),
-    ...matches('fileName', filter.fileName),
+    ...matchesFileName(filter.fileName),
     ...matches('name', filter.name),
     ...within('duration', filter.duration),
     ...within('width', filter.width),
     ...within('height', filter.height),
     ...within('createdAt', filter.createdAt),
     ...within('updatedAt', filter.updatedAt),
+    ...matchesMetadata(filter.metadata),
   ]);
 }
 
 /** The indexes of one team that a viewer may see. */
 export function indexWhere(viewer: Viewer, teamId: Maybe<string>): WhereOf<'indexes'> {
-  return all<WhereOf<'indexes'>>([ofTeam(viewer, teamId, false)]);
+  return all<WhereOf<'indexes'>>([ofTeam(viewer, teamId)]);
 }
 
 /** The integrations of one team that a viewer may see. */
 export function integrationWhere(viewer: Viewer, teamId: Maybe<string>): WhereOf<'integrations'> {
-  return all<WhereOf<'integrations'>>([ofTeam(viewer, teamId, false)]);
+  return all<WhereOf<'integrations'>>([ofTeam(viewer, teamId)]);
 }
 
 /** The one row that a public id names, if it is one of the viewer's. */

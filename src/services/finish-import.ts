@@ -22,15 +22,24 @@ const finishStatement = (importId: string) => sql`
        -- Tasks are about to be opened again.
        and not exists (select from jobs where kind = ${retryImport.kind} and subject_id = ${importId})
        for update
+  ), ended as (
+    select lower(status) as name, count(*) as number, sum(bytes_done) as bytes_done, sum(coalesce(bytes_total, bytes_done)) as bytes_total
+      from tasks where import_id in (select id from ready) group by status
+  ), figures as (
+    select name, number from ended
+    union all select 'bytesDone', bytes_done from ended
+    union all select 'bytesTotal', bytes_total from ended
+    -- Tasks that were deleted since count on.
+    union all select d.key, d.value::bigint from imports i, jsonb_each_text(i.deleted_counts) d where i.id in (select id from ready)
   ), counted as (
-    select count(*) filter (where status in ('READY', 'SKIPPED')) > 0 as came_in,
-           count(*) filter (where status = 'READY')::int as ready,
-           count(*) filter (where status = 'SKIPPED')::int as skipped,
-           count(*) filter (where status = 'FAILED')::int as failed,
-           count(*) filter (where status = 'CANCELED')::int as canceled,
-           coalesce(sum(bytes_done), 0)::bigint as bytes_done,
-           coalesce(sum(coalesce(bytes_total, bytes_done)), 0)::bigint as bytes_total
-      from tasks where import_id in (select id from ready)
+    select coalesce(sum(number) filter (where name in ('ready', 'skipped')), 0) > 0 as came_in,
+           coalesce(sum(number) filter (where name = 'ready'), 0)::int as ready,
+           coalesce(sum(number) filter (where name = 'skipped'), 0)::int as skipped,
+           coalesce(sum(number) filter (where name = 'failed'), 0)::int as failed,
+           coalesce(sum(number) filter (where name = 'canceled'), 0)::int as canceled,
+           coalesce(sum(number) filter (where name = 'bytesDone'), 0)::bigint as bytes_done,
+           coalesce(sum(number) filter (where name = 'bytesTotal'), 0)::bigint as bytes_total
+      from figures
   ), refused as (
     select count(*)::int as rejected from failed_files where import_id in (select id from ready)
   )

@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm';
 import type { Database, Transaction } from '../db/client.ts';
 import { IdempotencyConflictError } from './errors.ts';
 import { hashInput } from './start-import-input.ts';
+import type { Viewer } from './viewer.ts';
 
 /** A key that a client gave with a call, and what tells the same input again. Null: the client gave none. */
 export type Idempotency = {
@@ -43,6 +44,22 @@ export async function usedKey(db: Database | Transaction, idempotency: Idempoten
   if (!row) return null;
   if (row.input_hash !== inputHash) throw new IdempotencyConflictError();
   return { importId: row.import_id ?? undefined, taskId: row.task_id ?? undefined };
+}
+
+/**
+ * What the first call with this key and this very input made, in whichever of the viewer's teams: asked when something that
+ * the input names is gone by now, and with it what told the team. Null when there was none.
+ */
+export async function madeBefore(
+  db: Database,
+  { teamIds }: Pick<Viewer, 'teamIds'>,
+  input: { readonly idempotencyKey?: string | null | undefined },
+): Promise<Made | null> {
+  if (input.idempotencyKey == null) return null;
+  const row = await db.query.idempotencyKeys.findFirst({
+    where: { teamId: { in: [...teamIds] }, key: input.idempotencyKey, inputHash: hashInput(input) },
+  });
+  return row ? { importId: row.importId ?? undefined, taskId: row.taskId ?? undefined } : null;
 }
 
 /** Remembers what a key was used for. */

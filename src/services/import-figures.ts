@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm';
 import type { Database } from '../db/client.ts';
-import type { ImportState, StoredCounts } from '../db/tables/imports.ts';
+import type { DeletedCounts, ImportState, StoredCounts } from '../db/tables/imports.ts';
 import { MAX_ETA_SECONDS } from '../events/progress.ts';
 import { createImportPace, type ImportPace } from './import-pace.ts';
 
@@ -28,7 +28,7 @@ export interface ImportRow {
 const MAX_AGE_MS = 1_000;
 
 const countStatement = (ids: readonly string[]) => sql`
-  select i.id, i.state, i.found,
+  select i.id, i.state, i.found, i.deleted_counts as deleted,
          (select count(*) from import_entries e where e.import_id = i.id and e.verdict is null)::int as undecided,
          (select count(*) from failed_files f where f.import_id = i.id)::int as rejected,
          c.*
@@ -61,6 +61,7 @@ interface CountRow extends Record<string, unknown>, Omit<StoredCounts, 'bytesDon
   readonly state: ImportState;
   readonly found: number;
   readonly undecided: number;
+  readonly deleted: Partial<DeletedCounts> | null;
   readonly tasks: number;
   readonly fractions: number;
   readonly bytes_done: number;
@@ -70,49 +71,42 @@ interface CountRow extends Record<string, unknown>, Omit<StoredCounts, 'bytesDon
 }
 
 function toFigures(row: CountRow, pace: ImportPace): ImportFigures {
-  const bytesTotal = row.undecided > 0 || row.unknown_sizes > 0 ? null : (row.bytes_total ?? 0);
+  const { undecided, rejected, uploading, validating, pending, queued, indexing, tasks } = row;
+  const gone = { ...NONE_DELETED, ...row.deleted };
+  const goneTasks = gone.ready + gone.skipped + gone.failed + gone.canceled;
+  const bytesDone = row.bytes_done + gone.bytesDone;
+  const isOpen = undecided > 0 || row.unknown_sizes > 0;
+  const bytesTotal = isOpen ? null : (row.bytes_total ?? 0) + gone.bytesTotal;
   const speed = row.bytes_per_second;
-  const left = bytesTotal === null ? null : Math.max(0, bytesTotal - row.bytes_done);
-  const fraction = row.tasks === 0 ? 0 : Math.min(1, Number(row.fractions) / row.tasks);
-  const isDecided = row.undecided === 0 && row.state !== 'PLANNING';
+  const left = bytesTotal === null ? null : Math.max(0, bytesTotal - bytesDone);
+  const all = tasks + goneTasks;
+  const fraction = all === 0 ? 0 : Math.min(1, (Number(row.fractions) + goneTasks) / all);
+  const isDecided = undecided === 0 && row.state !== 'PLANNING';
   const byPace = isDecided ? pace.etaSeconds(row.id, fraction, performance.now()) : null;
   const byBytes = left !== null && left > 0 && speed !== null && speed > 0 ? Math.ceil(left / speed) : null;
-  const {
-    found,
-    undecided,
-    rejected,
-    uploading,
-    validating,
-    pending,
-    queued,
-    indexing,
-    ready,
-    skipped,
-    failed,
-    canceled,
-  } = row;
   return {
-    ...{
-      found,
-      undecided,
-      rejected,
-      uploading,
-      validating,
-      pending,
-      queued,
-      indexing,
-      ready,
-      skipped,
-      failed,
-      canceled,
-    },
+    found: row.found,
+    ...{ undecided, rejected, uploading, validating, pending, queued, indexing },
+    ready: row.ready + gone.ready,
+    skipped: row.skipped + gone.skipped,
+    failed: row.failed + gone.failed,
+    canceled: row.canceled + gone.canceled,
     fraction,
-    bytesDone: row.bytes_done,
+    bytesDone,
     bytesTotal,
     bytesPerSecond: speed === null ? null : Math.round(speed),
     etaSeconds: byBytes !== null && byBytes <= MAX_ETA_SECONDS ? byBytes : byPace,
   };
 }
+
+const NONE_DELETED: DeletedCounts = {
+  ready: 0,
+  skipped: 0,
+  failed: 0,
+  canceled: 0,
+  bytesDone: 0,
+  bytesTotal: 0,
+};
 
 function finishedFigures(row: ImportRow, counts: StoredCounts): ImportFigures {
   const tasks = row.found - counts.rejected;

@@ -63,7 +63,7 @@ function unlisted(error: unknown): unknown {
 
 interface Collected {
   readonly target: Target;
-  readonly input: StartImport;
+  readonly input: PlanImport;
   readonly plan: ReturnType<typeof createPlan>;
 }
 

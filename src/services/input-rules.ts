@@ -63,6 +63,9 @@ export const text = (min: number, max: number) =>
       context.addIssue({ code: 'custom', message: problem.message, params: { issue: problem.code } });
   });
 
+/** null, where left out would be allowed, is an attempt to clear what has to be there. */
+export const notNull = <T extends z.ZodType>(type: T) => z.preprocess((value) => value ?? undefined, type);
+
 const MAX_KEY_BYTES = 1024;
 
 /** The key of an object: 1 to 1024 bytes of UTF-8. */

@@ -2,14 +2,11 @@ import { isAbsolute } from 'node:path';
 import { z } from 'zod';
 import type { StoredS3Location } from '../db/tables/integrations.ts';
 import type { S3Credentials } from '../sources/s3.ts';
-import { objectKey, parseInput, rule, text } from './input-rules.ts';
+import { notNull, objectKey, parseInput, rule, text } from './input-rules.ts';
 import type { IntegrationLocation } from './integration-sources.ts';
 
 const MAX_PATH = 4096;
 const MAX_ENDPOINT = 2048;
-
-/** null, where left out would be allowed, is an attempt to clear what has to be there. */
-const notNull = <T extends z.ZodType>(type: T) => z.preprocess((value) => value ?? undefined, type);
 
 // Those of AWS have narrower rules; other stores take more.
 const bucket = z

@@ -139,17 +139,22 @@ async function reserveVideoIds(
   const pairs = accepted.flatMap(({ input }) => (isObject(input) ? [] : [input.externalId]));
   if (pairs.length === 0) return new Map();
   const wanted = JSON.stringify(pairs.map((externalId) => ({ externalId, videoId: uuidv7() })));
-  await tx.execute(sql`
-    insert into video_keys (index_id, system_name, external_id, video_id)
-    select ${indexId}, ${systemName}, "externalId", "videoId"
-      from jsonb_to_recordset(${wanted}::jsonb) as r("externalId" text, "videoId" uuid)
-     order by "externalId"
-    on conflict do nothing`);
-  const { rows } = await tx.execute<{ external_id: string; video_id: string }>(sql`
-    select k.external_id, k.video_id
-      from jsonb_to_recordset(${wanted}::jsonb) as r("externalId" text)
-      join video_keys k on k.index_id = ${indexId} and k.system_name = ${systemName} and k.external_id = r."externalId"`);
-  return new Map(rows.map((row) => [row.external_id, row.video_id]));
+  for (;;) {
+    await tx.execute(sql`
+      insert into video_keys (index_id, system_name, external_id, video_id)
+      select ${indexId}, ${systemName}, "externalId", "videoId"
+        from jsonb_to_recordset(${wanted}::jsonb) as r("externalId" text, "videoId" uuid)
+       order by "externalId"
+      on conflict do nothing`);
+    // Locked, so that whoever deletes a video sees its tasks. One that went at this moment is asked for anew.
+    const { rows } = await tx.execute<{ external_id: string; video_id: string }>(sql`
+      select k.external_id, k.video_id
+        from jsonb_to_recordset(${wanted}::jsonb) as r("externalId" text)
+        join video_keys k on k.index_id = ${indexId} and k.system_name = ${systemName} and k.external_id = r."externalId"
+       order by k.external_id for key share of k`);
+    const videoIds = new Map(rows.map((row) => [row.external_id, row.video_id]));
+    if (pairs.every((externalId) => videoIds.has(externalId))) return videoIds;
+  }
 }
 
 const SKIPPED_STAGES = waitingStages().map((stage) => ({ ...stage, state: 'SKIPPED' as const }));

@@ -97,11 +97,21 @@ async function reservePairs(tx: Transaction, tasks: readonly TaskRow[]): Promise
     systemName === null ? [] : [{ indexId, systemName, externalId, videoId }],
   );
   if (pairs.length === 0) return;
-  await tx.execute(sql`
-    insert into video_keys (index_id, system_name, external_id, video_id)
-    select "indexId", "systemName", "externalId", "videoId"
-      from jsonb_to_recordset(${JSON.stringify(pairs)}::jsonb)
-        as r("indexId" uuid, "systemName" text, "externalId" text, "videoId" uuid)
-     order by 1, 2, 3
-    on conflict do nothing`);
+  const wanted = sql`jsonb_to_recordset(${JSON.stringify(pairs)}::jsonb)
+    as r("indexId" uuid, "systemName" text, "externalId" text, "videoId" uuid)`;
+  const distinct = new Set(
+    pairs.map((pair) => JSON.stringify([pair.indexId, pair.systemName, pair.externalId])),
+  );
+  for (let locked = -1; locked < distinct.size; ) {
+    await tx.execute(sql`
+      insert into video_keys (index_id, system_name, external_id, video_id)
+      select "indexId", "systemName", "externalId", "videoId" from ${wanted} order by 1, 2, 3
+      on conflict do nothing`);
+    // Locked, so that whoever deletes a video sees its tasks. One that went at this moment is made anew.
+    const { rows } = await tx.execute(sql`
+      select from video_keys k where (k.index_id, k.system_name, k.external_id) in (
+        select "indexId", "systemName", "externalId" from ${wanted})
+       order by k.index_id, k.system_name, k.external_id for key share`);
+    locked = rows.length;
+  }
 }

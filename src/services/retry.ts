@@ -23,6 +23,7 @@ import {
 import { ownedBy } from './filters.ts';
 import { finishImport } from './finish-import.ts';
 import { firstRun } from './first-run.ts';
+import { keepIndex } from './indexes.ts';
 import { requeueOnly, requeueTasks } from './requeue-tasks.ts';
 import { isExpired } from './retention.ts';
 import { runningImport } from './running-import.ts';
@@ -68,7 +69,9 @@ async function openAgain<T>(
 ): Promise<T> {
   try {
     return await transaction(services.db, async (tx) => {
-      // Its integration must not be deleted or moved in the same moment; it is locked first, as by startImport.
+      // Neither its index nor its integration must be deleted in the same moment; they are locked first, as by startImport.
+      await tx.execute(sql`
+        select from indexes where id = (select index_id from imports where id = ${importId}) for key share`);
       await tx.execute(sql`
         select from integrations where id = (select integration_id from imports where id = ${importId}) for key share`);
       const [row] = await tx.select().from(imports).where(eq(imports.id, importId)).for('update');
@@ -199,12 +202,16 @@ async function requeueBatch(services: Services, job: Job<{ endedBefore: string }
  */
 export async function retryTask(services: Services, viewer: Viewer, publicId: string): Promise<string> {
   const where = ownedBy(viewer, 'Task', publicId);
-  const columns = { id: true, teamId: true, importId: true } as const;
+  const columns = { id: true, teamId: true, importId: true, indexId: true } as const;
   const task = where && (await services.db.query.tasks.findFirst({ where, columns }));
   if (!task) throw new NotFoundError('task', ['id']);
   const { importId } = task;
-  if (importId === null) await transaction(services.db, (tx) => requeueOne(tx, task.id));
-  else await openAgain(services, importId, (tx, row) => requeueWithin(tx, row, task.id));
+  if (importId === null) {
+    await transaction(services.db, async (tx) => {
+      await keepIndex(tx, task.indexId);
+      await requeueOne(tx, task.id);
+    });
+  } else await openAgain(services, importId, (tx, row) => requeueWithin(tx, row, task.id));
   services.jobs.wake(transferVideo.kind);
   services.changes.announce(task);
   return task.id;

@@ -81,11 +81,23 @@ export async function decide(tx: Transaction, task: StoredTask, services: Servic
   const video = await lockVideo(tx, task);
   if (!video) return await bringIn(tx, task);
   if (video.versionImportId > versionOf(task)) return await skipTask(tx, task, superseded(video.id));
-  if (video.sha256 === task.sha256) return await applyDescription(tx, task, video);
+  if (video.sha256 === task.sha256 && !(await wasNeverIndexed(tx, task, video))) {
+    return await applyDescription(tx, task, video);
+  }
   await replaceContent(tx, task, {
     video,
     keepSeconds: services.mediaUrlSeconds + REPLACED_BYTES_MARGIN_SECONDS,
   });
+}
+
+/** Whether the video's version was put in place by a task that ended before it was indexed: then another one has to do that. */
+async function wasNeverIndexed(tx: Transaction, task: TaskRow, video: VideoRow): Promise<boolean> {
+  if (video.indexedAt !== null) return false;
+  const other = await tx.query.tasks.findFirst({
+    where: { videoId: video.id, id: { ne: task.id }, status: { in: ['QUEUED', 'INDEXING'] } },
+    columns: { id: true },
+  });
+  return other === undefined;
 }
 
 /** The pair's video, locked; the lock on the pair's key comes first, so that two who would make the video take turns. */
@@ -117,6 +129,7 @@ export async function settleKnownContent(tx: Transaction, job: ClaimedJob, task:
   if (sha256 === null) return false;
   const video = task.systemName === null ? await lockHolder(tx, task, sha256) : await lockVideo(tx, task);
   if (video?.sha256 !== sha256) return false;
+  if (task.systemName !== null && (await wasNeverIndexed(tx, task, video))) return false;
   await finishJob(tx, job);
   const known = { ...task, sha256, bytesTotal: 0, systemMetadata: video.systemMetadata };
   await moveTask(tx, task, {

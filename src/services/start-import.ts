@@ -11,8 +11,9 @@ import type { ListingPage } from '../sources/source.ts';
 import type { Services } from './deps.ts';
 import { ImportAlreadyRunningError, NotFoundError } from './errors.ts';
 import { firstRun } from './first-run.ts';
-import { idempotencyOf, usedKey, useKey } from './idempotency.ts';
+import { idempotencyOf, madeBefore, usedKey, useKey } from './idempotency.ts';
 import { findTarget, type Target } from './import-target.ts';
+import { keepIndex } from './indexes.ts';
 import { storePage } from './list-entries.ts';
 import { firstPage } from './list-first-page.ts';
 import { planImport } from './plan-import.ts';
@@ -38,7 +39,13 @@ import { checkWebhook } from './webhook.ts';
  */
 export async function startImport(services: Services, viewer: Viewer, input: unknown): Promise<string> {
   const parsed = parseStartImport(input);
-  const target = await findTarget(services.db, viewer, { ...parsed, integration: integrationIdOf(parsed) });
+  const asked = { ...parsed, integration: integrationIdOf(parsed) };
+  const target = await findTarget(services.db, viewer, asked).catch(async (error: unknown) => {
+    const made = error instanceof NotFoundError ? await madeBefore(services.db, viewer, parsed) : null;
+    if (made?.importId) return made.importId;
+    throw error;
+  });
+  if (typeof target === 'string') return target;
   const started = Date.now();
   const key = idempotencyOf(target, parsed);
   const used = await usedKey(services.db, key);
@@ -84,6 +91,7 @@ async function storeImport(services: Services, given: NewImport): Promise<Stored
   return await transaction(services.db, async (tx) => {
     const used = await usedKey(tx, key);
     if (used?.importId) return { importId: used.importId, job: null };
+    if (!(await keepIndex(tx, target.index.id))) throw new NotFoundError('index', ['input', 'indexId']);
     const isSame = await lockIntegration(tx, given);
     const importId = await insertImport(tx, services, given);
     await useKey(tx, key, { importId });

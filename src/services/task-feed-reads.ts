@@ -2,7 +2,7 @@ import { relationsFilterToSQL, type SQL, sql } from 'drizzle-orm';
 import type { Database } from '../db/client.ts';
 import { relations, tables } from '../db/relations.ts';
 import { isOlderThanKept } from './deleted-tasks.ts';
-import { lastingTaskConditions, type TaskFilter, taskConditions } from './filters.ts';
+import { lastingTaskConditions, type TaskFilter, taskConditionsOf } from './filters.ts';
 
 /** Which tasks a feed is about. */
 export interface FeedSubject {
@@ -49,7 +49,7 @@ export async function readFeedPage(
   { from, to, after }: FeedPageOptions,
 ): Promise<FeedPage> {
   const { teamId, filter } = subject;
-  const isMatch = toSql(taskConditions(filter));
+  const isMatch = toSql(taskConditionsOf([teamId], filter));
   const wasMatch = toSql(lastingTaskConditions(filter));
   const isSeen = to === null ? sql`true` : sql`pg_visible_in_snapshot(changed_xid, ${to}::pg_snapshot)`;
   const parts = changedSince(from, after).flatMap((isChanged) => {
@@ -115,7 +115,7 @@ export async function readFeedStart(
     running: FeedPage['running'] | null;
     isTooOld: boolean;
   }>(sql`
-    select pg_current_snapshot()::text as now, ${runningTasks(teamId, toSql(taskConditions(filter)))} as running,
+    select pg_current_snapshot()::text as now, ${runningTasks(teamId, toSql(taskConditionsOf([teamId], filter)))} as running,
            ${isTooOld} as "isTooOld"`);
   const [row] = rows;
   if (!row) throw new Error('a statement of one row gave none');

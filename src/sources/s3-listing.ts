@@ -40,7 +40,10 @@ export function createS3Listing({ connection, host, prefix: own }: ListingOption
     if (next === 'STUCK' || (isAfterKey && !areBehind(entries, position.after))) throw stuck(host);
     return {
       objects: entries
-        .filter(({ key }) => !key.isText || (key.key.startsWith(prefix) && key.key !== position.after))
+        .filter(
+          ({ key }) =>
+            key.isTooLong || !key.isText || (key.key.startsWith(prefix) && key.key !== position.after),
+        )
         .map((entry) => toListedObject(entry, host)),
       next: next === null ? null : writePosition(next),
     };

@@ -86,7 +86,13 @@ export function toListedObject({ key, object }: PageEntry, host: string): Listed
   };
 }
 
-function refusalOf({ isText }: ListedKey, object: StoredObject): SourceError | null {
+function refusalOf({ isText, isTooLong }: ListedKey, object: StoredObject): SourceError | null {
+  if (isTooLong) {
+    return new SourceError(
+      'SOURCE_UNAVAILABLE',
+      'The key of the object is longer than 1024 bytes; copy it to a shorter key.',
+    );
+  }
   if (!isText) {
     return new SourceError(
       'SOURCE_UNAVAILABLE',

@@ -36,6 +36,8 @@ const CHANGES = `
   update videos v set file_name = t.file_name, name = 'The ' || t.file_name, created_at = t.created_at, updated_at = t.updated_at,
                       system_name = t.system_name, system_metadata = coalesce(t.system_metadata, v.system_metadata)
     from tasks t where t.video_id = v.id;
+  update videos set metadata = case file_name when 'Über 100%.mp4' then '{"reel": 7}' when 'a_b.mp4' then '{"reel": "7"}'
+    when 'aXb.mp4' then '{"reel": 7, "__proto__": "p"}' when 'back\\slash.mp4' then '{"reel": true}' end::jsonb;
   insert into imports (id, team_id, system_name, incremental, state, started_at, finished_at, counts, has_failures, created_at)
   select gen_random_uuid(), team_id, 'failed', true, 'FAILED', now(), now(), counts, true, '2020-01-01T00:00:00Z' from imports`;
 
@@ -179,6 +181,33 @@ describe('videos', () => {
     [{ name: { startsWith: 'The ', contains: '%' } }, [UEBER]],
     [{ name: { in: [] } }, []],
     [{ name: null }, others()],
+    [{ metadata: [{ key: 'reel', equals: 7 }] }, [UEBER, SKIPPED]],
+    [{ metadata: [{ key: 'reel', equals: 7.0 }] }, [UEBER, SKIPPED]],
+    [{ metadata: [{ key: 'reel', equals: '7' }] }, [UNDERSCORE]],
+    [{ metadata: [{ key: 'reel', equals: true }] }, [FAILED]],
+    [
+      { metadata: [{ key: 'reel', in: [true, '7', 8, null, {}, []].filter((value) => value !== null) }] },
+      [UNDERSCORE, FAILED],
+    ],
+    [{ metadata: [{ key: 'reel', in: [] }] }, []],
+    [{ metadata: [{ key: 'reel', equals: { a: 1 } }] }, []],
+    [{ metadata: [{ key: 'reel', equals: [7] }] }, []],
+    [{ metadata: [{ key: 'reel', exists: true }] }, others(OLD)],
+    [{ metadata: [{ key: 'reel', exists: false }] }, [OLD]],
+    [{ metadata: [{ key: 'Reel', exists: true }] }, []],
+    [{ metadata: [{ key: '__proto__', equals: 'p' }] }, [SKIPPED]],
+    [
+      {
+        metadata: [
+          { key: 'reel', equals: 7 },
+          { key: '__proto__', exists: true },
+        ],
+      },
+      [SKIPPED],
+    ],
+    [{ metadata: [{ key: `"}'; --`, equals: 1 }] }, []],
+    [{ metadata: [] }, others()],
+    [{ metadata: null }, others()],
   ];
   test.each([...TEXTS, ...OF_VIDEOS])('%j', async (filter, expected) => {
     expect(await videoNames(filter)).toEqual([...expected].sort());
@@ -230,6 +259,20 @@ test.each([
   }
   const ofImport = await server.send(OF_IMPORT, { id: `imp_${importId}`, filter });
   expect(ofImport.errors?.map(({ extensions }) => extensions?.code)).toEqual(['BAD_USER_INPUT']);
+});
+
+test.each<VideoFilter>([
+  { metadata: [{ key: 'reel' }] },
+  { metadata: [{ key: 'reel', equals: null, in: null, exists: null }] },
+  { metadata: [{ key: 'reel', equals: 7, exists: true }] },
+  { metadata: [{ key: 'reel', equals: 7, in: [7] }] },
+  { metadata: [{ key: 'a\0', exists: true }] },
+  { metadata: [{ key: 'reel', equals: '\ud800' }] },
+  { metadata: [{ key: 'reel', in: Array.from({ length: 101 }, (_, n) => n) }] },
+  { metadata: Array.from({ length: 101 }, () => ({ key: 'reel', exists: true })) },
+])('a condition on metadata that is none is refused', async (filter) => {
+  const answer = await server.send(VIDEOS, { filter });
+  expect(answer.errors?.map(({ extensions }) => extensions?.code)).toEqual(['BAD_USER_INPUT']);
 });
 
 test.each([

@@ -165,3 +165,22 @@ test('the same key of another team is another key', async () => {
   expect(theirs.import.id).not.toBe(own.id);
   expect((await firstTeam(rows, server.key)).key).not.toBe(key);
 });
+
+test('a call repeated after what it names was deleted answers with what the first one made', async () => {
+  const { id: indexId } = await rows.one<{ id: string }>(
+    `insert into indexes (id, team_id, name) select gen_random_uuid(), team_id, 'Short-lived' from indexes where is_default limit 1 returning id`,
+  );
+  const given = input({ indexId: `idx_${indexId}` });
+  const first = await server.query(START_IMPORT, { input: given });
+  if (first.startImport.__typename !== 'StartImportSuccess') throw new Error(first.startImport.__typename);
+  const { id } = first.startImport.import;
+  await rows.all('delete from tasks where index_id = $1', [indexId]);
+  await rows.all('delete from indexes where id = $1', [indexId]);
+  expect((await server.query(START_IMPORT, { input: given })).startImport).toMatchObject({ import: { id } });
+  // Neither another input nor another key is the first call.
+  for (const other of [
+    { ...given, incremental: false },
+    { ...given, idempotencyKey: randomUUID() },
+  ])
+    expect((await server.query(START_IMPORT, { input: other })).startImport.__typename).toBe('NotFoundError');
+});

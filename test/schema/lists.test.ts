@@ -4,7 +4,7 @@ import { firstTeam, insertFinishedImport, openRows, type Rows, type TeamRows } f
 import { startTestServer, type TestServer } from '../support/server.ts';
 import { type PageVariables, walkBackwards, walkForwards } from './paging.ts';
 
-const COUNT = 3_000;
+const COUNT = 700;
 const PAGE = 7;
 
 const TASKS = graphql(`

@@ -43,6 +43,11 @@ export interface StoredCounts {
   readonly bytesTotal: number | null;
 }
 
+/** How many of an import's tasks were deleted one by one, by what they had ended as: they count on. */
+export type DeletedCounts = Pick<StoredCounts, 'ready' | 'skipped' | 'failed' | 'canceled' | 'bytesDone'> & {
+  readonly bytesTotal: number;
+};
+
 /** One call of startImport. */
 export const imports = snakeCase.table(
   'imports',
@@ -74,6 +79,7 @@ export const imports = snakeCase.table(
     runs: integer().notNull().default(1),
     found: integer().notNull().default(0),
     counts: jsonb().$type<StoredCounts>(),
+    deletedCounts: jsonb().$type<DeletedCounts>(),
     hasFailures: boolean().notNull().default(false),
     errorCode: text(),
     errorMessage: text(),

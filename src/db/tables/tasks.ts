@@ -15,7 +15,7 @@ import {
 import type { Metadata } from './imports.ts';
 import { indexes } from './indexes.ts';
 import { teams } from './teams.ts';
-import { byteCount, createdAt, databaseNow, id, instant, xid8 } from './types.ts';
+import { byteCount, createdAt, databaseNow, id, instant, startOf, xid8 } from './types.ts';
 import type { StoredSystemMetadata } from './videos.ts';
 
 export const TASK_STATUSES = [
@@ -152,12 +152,19 @@ export const tasks = snakeCase.table(
     uniqueIndex('tasks_by_ordinal').on(t.importId, t.ordinal),
     index('tasks_changed').on(t.importId, t.changedXid),
     index('tasks_changed_by_team').on(t.teamId, t.changedXid, t.id),
-    index('tasks_counted').on(t.importId, t.status),
+    index('tasks_counted').on(t.importId, t.status, t.ordinal),
     index('tasks_open').on(t.importId).where(sql`${t.finishedAt} is null`),
     index('tasks_by_created').on(t.teamId, t.createdAt, t.id),
     index('tasks_by_updated').on(t.teamId, t.updatedAt, t.id),
-    index('tasks_by_status').on(t.teamId, t.status, t.createdAt, t.id),
+    // Teams as texts: see how lists are filtered.
+    index('tasks_by_status').on(t.status, sql`(${t.teamId}::text)`, t.createdAt, t.id),
+    index('tasks_by_index_status').on(t.indexId, t.status, t.createdAt, t.id),
     index('tasks_by_index').on(t.indexId, t.createdAt, t.id),
+    // Names are cut to what every index entry can hold; whoever looks by them compares the whole, too.
+    index('tasks_by_file_name').on(t.teamId, startOf(t.fileName), t.createdAt, t.id),
+    index('tasks_by_external_id')
+      .on(t.teamId, t.externalId.op('text_pattern_ops'), t.createdAt, t.id)
+      .where(sql`${t.externalId} is not null`),
     index('tasks_by_video').on(t.videoId, t.createdAt, t.id),
     index('tasks_by_import').on(t.importId, t.createdAt, t.id),
     index('tasks_by_source')

@@ -15,7 +15,7 @@ import {
 import type { Metadata } from './imports.ts';
 import { indexes } from './indexes.ts';
 import { teams } from './teams.ts';
-import { createdAt, databaseNow, id, instant } from './types.ts';
+import { createdAt, databaseNow, id, instant, startOf } from './types.ts';
 
 /** What was found in the file itself. width and height as shown, duration in seconds, size in bytes, bitrate in bits a second. */
 export interface StoredSystemMetadata {
@@ -68,6 +68,12 @@ export const videos = snakeCase.table(
     index('videos_by_created').on(t.teamId, t.createdAt, t.id),
     index('videos_by_updated').on(t.teamId, t.updatedAt, t.id),
     index('videos_by_index').on(t.indexId, t.createdAt, t.id),
+    index('videos_by_index_updated').on(t.indexId, t.updatedAt, t.id),
+    index('videos_by_file_name').on(t.teamId, startOf(t.fileName), t.createdAt, t.id),
+    index('videos_by_external_id')
+      .on(t.teamId, t.externalId.op('text_pattern_ops'), t.createdAt, t.id)
+      .where(sql`${t.externalId} is not null`),
+    index('videos_by_metadata').using('gin', t.metadata.op('jsonb_path_ops')),
     index('videos_by_content').on(t.indexId, t.sha256),
     index('videos_by_storage_key').on(t.storageKey),
   ],

@@ -1,0 +1,52 @@
+import { deleteVideo } from '../services/delete-video.ts';
+import { InvalidInputError, NotFoundError } from '../services/errors.ts';
+import { updateVideo } from '../services/update-video.ts';
+import { builder } from './builder.ts';
+import { deletedSuccess } from './success.ts';
+import { Video } from './video.ts';
+
+const UpdateVideoInput = builder.inputType('UpdateVideoInput', {
+  description:
+    "What is left out stays as it is; null clears it, and takes the name back to the file's. metadata given replaces all of it.",
+  fields: (t) => ({
+    id: t.id({ required: true }),
+    name: t.string({ description: '1 to 255 characters.' }),
+    description: t.string({ description: 'Up to 511 characters.' }),
+    metadata: t.field({ type: 'Metadata' }),
+  }),
+});
+
+const UpdateVideoSuccess = builder.objectRef<{ readonly videoId: string }>('UpdateVideoSuccess').implement({
+  fields: (t) => ({
+    video: t.drizzleField({
+      type: Video,
+      resolve: async (query, { videoId }, _args, { db }) => {
+        const row = await db.query.videos.findFirst(query({ where: { id: videoId } }));
+        if (!row) throw new Error(`video ${videoId} is gone`);
+        return row;
+      },
+    }),
+  }),
+});
+
+builder.mutationFields((t) => ({
+  updateVideo: t.field({
+    type: UpdateVideoSuccess,
+    args: { input: t.arg({ type: UpdateVideoInput, required: true }) },
+    errors: { types: [InvalidInputError, NotFoundError], union: { name: 'UpdateVideoResult' } },
+    resolve: async (_root, { input }, { services, viewer }) => ({
+      videoId: await updateVideo(services, viewer, input),
+    }),
+  }),
+  deleteVideo: t.field({
+    type: deletedSuccess('DeleteVideoSuccess'),
+    description:
+      'With its bytes. Its finished tasks stay, with video null; unfinished ones end as CANCELED. The next import of the same source brings it in again.',
+    args: { id: t.arg.id({ required: true }) },
+    errors: { types: [NotFoundError], union: { name: 'DeleteVideoResult' } },
+    resolve: async (_root, { id }, { services, viewer }) => {
+      await deleteVideo(services, viewer, id);
+      return { deletedId: id };
+    },
+  }),
+}));
