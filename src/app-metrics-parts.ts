@@ -4,6 +4,7 @@ import type { Hub } from './events/hub.ts';
 import type { HttpFigures } from './http/drain.ts';
 import { MediaProcessError, type MediaProcessFailure } from './media/errors.ts';
 import type { MediaPool } from './media/pool.ts';
+import type { ImportFeeds } from './services/import-feed.ts';
 import type { Storage, StorageWriter } from './storage/adapter.ts';
 
 /** Connections to the database, by pool. */
@@ -50,8 +51,11 @@ export function httpMetrics(figures: () => HttpFigures): readonly Metric[] {
   ];
 }
 
-/** A hub whose listeners are counted: each subscription has one. */
-export function watchHub(hub: Hub): { readonly hub: Hub; readonly metrics: readonly Metric[] } {
+/** A hub whose listeners are counted: each subscription of a task has one; those of imports share their feeds. */
+export function watchSubscriptions(
+  hub: Hub,
+  feeds: Pick<ImportFeeds, 'subscribers'>,
+): { readonly hub: Hub; readonly metrics: readonly Metric[] } {
   let active = 0;
   const counted =
     (listen: Hub['onImport']): Hub['onImport'] =>
@@ -72,7 +76,7 @@ export function watchHub(hub: Hub): { readonly hub: Hub; readonly metrics: reado
         name: 'sluice_subscriptions_active',
         help: 'Subscriptions that are being told of changes.',
         type: 'gauge',
-        read: () => [{ value: active }],
+        read: () => [{ value: active + feeds.subscribers }],
       },
     ],
   };

@@ -1,6 +1,6 @@
 import type { Health } from './app-health.ts';
 import type { Metrics } from './app-metrics.ts';
-import { httpMetrics, poolMetrics, watchHub } from './app-metrics-parts.ts';
+import { httpMetrics, poolMetrics, watchSubscriptions } from './app-metrics-parts.ts';
 import { type OpenDatabase, openApiDatabase } from './app-parts.ts';
 import type { Config } from './config.ts';
 import { createHub } from './events/hub.ts';
@@ -10,6 +10,7 @@ import type { Secrets } from './secret-key.ts';
 import { CHECK_SECONDS } from './services/check-location.ts';
 import { createCursors } from './services/cursors.ts';
 import type { Services } from './services/deps.ts';
+import { createImportFeeds } from './services/import-feed.ts';
 import { createFigureReader } from './services/import-figures.ts';
 import { createMediaUrls } from './services/media-urls.ts';
 import { findVideoFile } from './services/video-file.ts';
@@ -34,12 +35,14 @@ export async function startServer(setting: Setting, parts: ServerParts): Promise
   const { config, log, shutdown } = setting;
   const { services, storage, health, metrics, secret } = parts;
   const { db: api, pool } = await openApiDatabase(setting, parts.url);
-  const { hub, metrics: hubMetrics } = watchHub(createHub(parts.notifications));
-  shutdown.add(() => hub.stop());
+  const cursors = await createCursors(api);
+  const changes = createHub(parts.notifications);
+  shutdown.add(() => changes.stop());
+  const feeds = createImportFeeds({ db: api, hub: changes, cursors });
+  const { hub, metrics: hubMetrics } = watchSubscriptions(changes, feeds);
   let url = config.publicUrl ?? '';
   const mediaUrls = createMediaUrls({ secret, publicUrl: () => url, seconds: config.mediaUrlSeconds });
   const figures = createFigureReader(api);
-  const cursors = await createCursors(api);
   const server = createHttpServer({
     host: config.host,
     port: config.port,
@@ -48,7 +51,7 @@ export async function startServer(setting: Setting, parts: ServerParts): Promise
     log,
     schema,
     authenticate: (key) => authenticate(api, key),
-    createContext: (viewer) => ({ viewer, db: api, services, figures, hub, cursors, mediaUrls }),
+    createContext: (viewer) => ({ viewer, db: api, services, figures, hub, feeds, cursors, mediaUrls }),
     media: { urls: mediaUrls, find: (video) => findVideoFile({ db: api, storage }, video) },
     health: health.parts,
     metrics: metrics.render,

@@ -1,18 +1,19 @@
-import {
-  createSourceEventStream,
-  type ExecutionArgs,
-  type ExecutionResult,
-  execute,
-  locatedError,
-} from 'graphql';
+import { createSourceEventStream, type ExecutionArgs, type ExecutionResult, locatedError } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
-import { isDatabaseAway, whenConnected } from '../services/when-connected.ts';
+import { whenConnected } from '../services/when-connected.ts';
+import type { Sharing } from './sharing.ts';
 
 /**
  * Lets subscriptions ride out a database that is away: an event is read until the database answers, for what an event was about
  * is not told again. Its state is the latest then.
  */
-export function usePatientEvents(): Plugin {
+export function usePatientEvents(sharing: Sharing): Plugin {
+  const subscribe = async (
+    args: ExecutionArgs,
+  ): Promise<AsyncIterable<ExecutionResult> | ExecutionResult> => {
+    const source = await createSourceEventStream(args);
+    return Symbol.asyncIterator in source ? readEach(source, sharing.executor(args)) : source;
+  };
   return {
     onSubscribe({ setSubscribeFn }) {
       setSubscribeFn(subscribe);
@@ -20,15 +21,10 @@ export function usePatientEvents(): Plugin {
   };
 }
 
-async function subscribe(args: ExecutionArgs): Promise<AsyncIterable<ExecutionResult> | ExecutionResult> {
-  const source = await createSourceEventStream(args);
-  return Symbol.asyncIterator in source ? readEach(source, args) : source;
-}
-
 /** Not a generator: one of those is not ended while it waits. */
 function readEach(
   source: AsyncIterable<unknown>,
-  args: ExecutionArgs,
+  read: (event: unknown) => Promise<ExecutionResult>,
 ): AsyncIterableIterator<ExecutionResult> {
   const events = source[Symbol.asyncIterator]();
   const left = new AbortController();
@@ -38,7 +34,7 @@ function readEach(
       try {
         const event = await events.next();
         if (event.done) return end;
-        return { done: false, value: await read({ ...args, rootValue: event.value }, left.signal) };
+        return { done: false, value: await whenConnected(() => read(event.value), left.signal) };
       } catch (error) {
         if (left.signal.aborted) return end;
         throw locatedError(error, undefined);
@@ -53,13 +49,4 @@ function readEach(
       return this;
     },
   };
-}
-
-function read(args: ExecutionArgs, signal: AbortSignal): Promise<ExecutionResult> {
-  return whenConnected(async () => {
-    const result = await execute(args);
-    const away = result.errors?.find(({ originalError }) => isDatabaseAway(originalError));
-    if (away !== undefined) throw away.originalError;
-    return result;
-  }, signal);
 }

@@ -15,6 +15,7 @@ import { type HealthOptions, registerHealth } from './health.ts';
 import { createKeyWatch } from './key-watch.ts';
 import { registerMedia } from './media.ts';
 import { type MetricsOptions, registerMetrics } from './metrics.ts';
+import { createSharing } from './sharing.ts';
 import { serveWebSockets } from './websocket.ts';
 import { createGraphQL } from './yoga.ts';
 
@@ -66,14 +67,15 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   void server.register(helmet, { contentSecurityPolicy: false, hsts: false });
   const traffic = watchTraffic(server);
   const mask = createErrorMask({ log, hints: !production });
-  const yoga = createGraphQL({ ...options, production, mask });
+  const sharing = createSharing({ createContext: options.createContext, mask });
+  const yoga = createGraphQL({ ...options, production, mask, sharing });
   const keys = createKeyWatch(authenticate);
   registerHealth(server, options);
   if (options.metrics !== undefined) registerMetrics(server, { metrics: options.metrics, authenticate });
   registerMedia(server, options.media);
   registerGraphiql(server, { graphiql });
   const endStreams = registerGraphQL(server, { yoga, authenticate, keys });
-  const endSockets = serveWebSockets({ ...options, server: server.server, yoga, keys, mask });
+  const endSockets = serveWebSockets({ ...options, server: server.server, yoga, keys, mask, sharing });
   let draining: Promise<void> | undefined;
   const drainAll = async (): Promise<void> => {
     const drained = traffic.drain();

@@ -1,5 +1,6 @@
 import { ownedBy } from '../services/filters.ts';
-import { type ImportEvent, importProgress } from '../services/import-progress.ts';
+import type { ImportEvent } from '../services/import-event.ts';
+import { importProgress } from '../services/import-progress.ts';
 import { taskProgress } from '../services/task-progress.ts';
 import { abortableIterator } from './abortable-iterator.ts';
 import { builder } from './builder.ts';
