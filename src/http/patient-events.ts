@@ -12,7 +12,11 @@ export function usePatientEvents(sharing: Sharing): Plugin {
     args: ExecutionArgs,
   ): Promise<AsyncIterable<ExecutionResult> | ExecutionResult> => {
     const source = await createSourceEventStream(args);
-    return Symbol.asyncIterator in source ? readEach(source, sharing.executor(args)) : source;
+    if (!(Symbol.asyncIterator in source)) return source;
+    return readEach(source, {
+      read: sharing.executor(args),
+      deliver: sharing.deliverer(args.contextValue),
+    });
   };
   return {
     onSubscribe({ setSubscribeFn }) {
@@ -21,10 +25,16 @@ export function usePatientEvents(sharing: Sharing): Plugin {
   };
 }
 
+/** How an event is read, and how a result is delivered that goes to many. */
+interface Ways {
+  readonly read: (event: unknown) => Promise<ExecutionResult>;
+  readonly deliver: ReturnType<Sharing['deliverer']>;
+}
+
 /** Not a generator: one of those is not ended while it waits. */
 function readEach(
   source: AsyncIterable<unknown>,
-  read: (event: unknown) => Promise<ExecutionResult>,
+  { read, deliver }: Ways,
 ): AsyncIterableIterator<ExecutionResult> {
   const events = source[Symbol.asyncIterator]();
   const left = new AbortController();
@@ -32,9 +42,14 @@ function readEach(
   return {
     async next() {
       try {
-        const event = await events.next();
-        if (event.done) return end;
-        return { done: false, value: await whenConnected(() => read(event.value), left.signal) };
+        for (;;) {
+          const event = await events.next();
+          if (event.done || left.signal.aborted) return end;
+          const value = await whenConnected(() => read(event.value), left.signal);
+          const delivered = left.signal.aborted ? null : deliver(value);
+          if (delivered === null) return { done: false, value };
+          await delivered;
+        }
       } catch (error) {
         if (left.signal.aborted) return end;
         throw locatedError(error, undefined);

@@ -2,6 +2,7 @@ import { type DocumentNode, type ExecutionArgs, type ExecutionResult, execute } 
 import type { Context } from '../schema/context.ts';
 import type { Viewer } from '../services/viewer.ts';
 import { isDatabaseAway } from '../services/when-connected.ts';
+import type { Delivery } from './delivery.ts';
 import type { ErrorMask } from './errors.ts';
 import { variablesWithoutAfter } from './resume-variable.ts';
 
@@ -17,8 +18,13 @@ export interface Sharing {
    * @returns a function that rejects where the database cannot be reached
    */
   executor(args: ExecutionArgs): (event: unknown) => Promise<ExecutionResult>;
-  /** The JSON of a result that went to many; null for any other. */
-  jsonOf(result: object): Buffer | null;
+  /** Hands over what goes to many as JSON from now on, past all that is between, for the operation with this context. */
+  deliver(context: object, delivery: Delivery): void;
+  /**
+   * What delivers the results of the operation with this context.
+   * @returns a function that gives null for a result that has to go the usual way
+   */
+  deliverer(context: unknown): (result: ExecutionResult) => Promise<void> | null;
 }
 
 /** Longer variables are not worth to be compared. */
@@ -32,6 +38,7 @@ const MAX_KEY_LENGTH = 8_000;
 export function createSharing({ createContext, mask }: SharingOptions): Sharing {
   const results = new WeakMap<object, Map<string, Promise<ExecutionResult | null>>>();
   const jsons = new WeakMap<object, () => Buffer>();
+  const deliveries = new WeakMap<object, Delivery>();
   const personal = new WeakSet<DocumentNode>();
   const numberOf = numberObjects();
 
@@ -71,7 +78,14 @@ export function createSharing({ createContext, mask }: SharingOptions): Sharing 
         return (await share(args, key, event)) ?? (await executeOne(args, event));
       };
     },
-    jsonOf: (result) => jsons.get(result)?.() ?? null,
+    deliver: (context, delivery) => void deliveries.set(context, delivery),
+    deliverer(context) {
+      const delivery = typeof context === 'object' && context !== null ? deliveries.get(context) : undefined;
+      return (result) => {
+        const json = delivery && jsons.get(result);
+        return json ? delivery(json()) : null;
+      };
+    },
   };
 }
 

@@ -5,16 +5,18 @@ import { CloseCode, handleProtocols, makeServer } from 'graphql-ws';
 import type { Logger } from 'pino';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { isDatabaseAway } from '../services/when-connected.ts';
-import { createPreparedPayloads, type PreparedPayloads } from './prepared-payloads.ts';
+import { createDelivery } from './delivery.ts';
 import type { Sharing } from './sharing.ts';
 import { createProtocol, type ProtocolOptions, type SocketExtra } from './websocket-protocol.ts';
+
+type Protocol = ReturnType<typeof createProtocol>;
 
 export interface WebSocketOptions extends ProtocolOptions {
   readonly server: Server;
   /** Origins that pages may come from, beside the server's own. */
   readonly allowOrigins: readonly string[];
   readonly log: Logger;
-  readonly sharing: Pick<Sharing, 'jsonOf'>;
+  readonly sharing: Pick<Sharing, 'deliver'>;
 }
 
 /** A startImport of 10,000 videos fits, as over HTTP. */
@@ -24,8 +26,6 @@ const MAX_BYTES_WITHOUT_KEY = 64 * 1024;
 const PING_MS = 12_000;
 /** How long a client may take to answer the close before its socket is cut. */
 const CLOSE_MS = 2_000;
-/** A message is text, whether it is held as a string or as bytes. */
-const TEXT = { binary: false };
 const TOO_BIG = 1009;
 const GOING_AWAY = 1001;
 const TRY_AGAIN_LATER = 1013;
@@ -42,11 +42,7 @@ export function serveWebSockets(options: WebSocketOptions): () => Promise<void> 
     perMessageDeflate: false,
     handleProtocols,
   });
-  const payloads = createPreparedPayloads(options.sharing.jsonOf);
-  const protocol = makeServer({
-    ...createProtocol(options),
-    onNext: (_context, _id, _payload, _args, result) => payloads.placeholder(result),
-  });
+  const protocol = makeServer(withDeliveries(createProtocol(options), options.sharing));
 
   const opened = (socket: WebSocket, request: IncomingMessage, connection: Duplex) => {
     const extra: SocketExtra = { request, socket };
@@ -54,7 +50,7 @@ export function serveWebSockets(options: WebSocketOptions): () => Promise<void> 
     socket.on('error', (error) => log.debug({ err: error }, 'a socket was closed for what it sent'));
     limitUntilAdmitted(extra, connection);
     keepAlive(socket);
-    const closed = protocol.opened(adapt(socket, log, payloads), extra);
+    const closed = protocol.opened(adapt(socket, log), extra);
     socket.once('close', (code, reason) => {
       closed(code, String(reason)).catch((error: unknown) =>
         log.error({ err: error }, 'a socket was not closed cleanly'),
@@ -72,6 +68,19 @@ export function serveWebSockets(options: WebSocketOptions): () => Promise<void> 
     server.off('upgrade', onUpgrade);
     await Promise.all([...sockets.clients].map(endSocket));
     sockets.close();
+  };
+}
+
+/** What goes to many is sent past the protocol's own way of writing messages, which would write it for each of them. */
+function withDeliveries(protocol: Protocol, sharing: WebSocketOptions['sharing']): Protocol {
+  return {
+    ...protocol,
+    async onSubscribe(context, id, payload) {
+      const prepared = await protocol.onSubscribe?.(context, id, payload);
+      if (prepared && 'contextValue' in prepared && typeof prepared.contextValue === 'object')
+        sharing.deliver(prepared.contextValue ?? {}, createDelivery(context.extra.socket, id));
+      return prepared;
+    },
   };
 }
 
@@ -99,20 +108,14 @@ function isAllowedOrigin({ headers }: IncomingMessage, allowed: readonly string[
 }
 
 /** The library's own adapter to ws writes to the console; otherwise this does what that one does. */
-function adapt(
-  socket: WebSocket,
-  log: Logger,
-  payloads: PreparedPayloads,
-): Parameters<ReturnType<typeof makeServer>['opened']>[0] {
+function adapt(socket: WebSocket, log: Logger): Parameters<ReturnType<typeof makeServer>['opened']>[0] {
   return {
     protocol: socket.protocol,
-    send: (message) => {
-      const data = payloads.fill(message);
-      return new Promise((resolve, reject) => {
+    send: (data) =>
+      new Promise((resolve, reject) => {
         if (socket.readyState !== socket.OPEN) return resolve();
-        socket.send(data, TEXT, (error) => (error ? reject(error) : resolve()));
-      });
-    },
+        socket.send(data, (error) => (error ? reject(error) : resolve()));
+      }),
     close: (code, reason) => socket.close(code, reason),
     onMessage: (take) =>
       socket.on('message', (data, isBinary) => {

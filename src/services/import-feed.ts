@@ -37,8 +37,8 @@ export interface Follower {
    * @throws what went wrong for good when the feed was read
    */
   take(): ImportEvent | 'OVER' | 'LOST' | null;
-  /** Waits until `take` may have something; rejects with the signal's reason when that is aborted. */
-  changed(signal: AbortSignal): Promise<void>;
+  /** Waits until `take` may have something; rejects with the reason of the signal that it joined with when that is aborted. */
+  changed(): Promise<void>;
   leave(): void;
 }
 
@@ -115,7 +115,11 @@ export function createImportFeeds(deps: FeedDeps): ImportFeeds {
       const feed = feeds.get(importId) ?? open(importId);
       const place: Place = { position: 0, wake: null };
       feed.followers.add(place);
+      // One listener for all that it will ever wait.
+      const onAbort = () => place.wake?.();
+      signal.addEventListener('abort', onAbort, { once: true });
       const leave = () => {
+        signal.removeEventListener('abort', onAbort);
         feed.followers.delete(place);
         if (feed.followers.size > 0 || feed.stop.signal.aborted) return;
         if (feeds.get(importId) === feed) feeds.delete(importId);
@@ -127,7 +131,7 @@ export function createImportFeeds(deps: FeedDeps): ImportFeeds {
         leave();
         throw error;
       }
-      return createFollower(feed, place, { importId, cursors: deps.cursors, leave });
+      return createFollower(feed, place, { importId, cursors: deps.cursors, signal, leave });
     },
   };
 }
@@ -182,20 +186,13 @@ function wakeAll({ followers }: Feed): void {
   for (const { wake } of followers) wake?.();
 }
 
-function woken(place: Place, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason);
-    const onAbort = () => {
-      place.wake = null;
-      reject(signal.reason);
-    };
-    signal.addEventListener('abort', onAbort, { once: true });
-    place.wake = () => {
-      place.wake = null;
-      signal.removeEventListener('abort', onAbort);
-      resolve();
-    };
+async function woken(place: Place, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  await new Promise<void>((resolve) => {
+    place.wake = resolve;
   });
+  place.wake = null;
+  signal.throwIfAborted();
 }
 
 function createFollower(
@@ -204,8 +201,14 @@ function createFollower(
   {
     importId,
     cursors,
+    signal,
     leave,
-  }: { readonly importId: string; readonly cursors: Cursors; readonly leave: () => void },
+  }: {
+    readonly importId: string;
+    readonly cursors: Cursors;
+    readonly signal: AbortSignal;
+    readonly leave: () => void;
+  },
 ): Follower {
   place.position = feed.log?.end ?? 0;
   let { xmin } = feed;
@@ -254,7 +257,7 @@ function createFollower(
       const event = place.position === log.end ? null : told === null ? takeShared(log) : takeOwn(log, told);
       return event ?? (state === 'OVER' ? 'OVER' : null);
     },
-    changed: (signal) => woken(place, signal),
+    changed: () => woken(place, signal),
     leave,
   };
 }

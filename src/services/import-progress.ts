@@ -8,7 +8,7 @@ import {
   readPage,
 } from './import-changes.ts';
 import { type ImportEvent, idsOf, toEvent } from './import-event.ts';
-import type { FeedDeps, Follower, ImportFeeds } from './import-feed.ts';
+import type { FeedDeps, ImportFeeds } from './import-feed.ts';
 import { whenConnected } from './when-connected.ts';
 
 export interface ProgressDeps extends Pick<FeedDeps, 'db' | 'cursors'> {
@@ -35,35 +35,42 @@ export async function* importProgress(
   deps: ProgressDeps,
   options: ImportProgressOptions,
 ): AsyncGenerator<ImportEvent> {
+  const { importId, signal } = options;
   const end = deps.feeds.enter();
   try {
-    yield* tell(deps, options);
+    const { isOver, version, ...start } = await whenConnected(() => startPosition(deps, options), signal);
+    let told: Told = new Map(version === null ? [] : [[importId, version]]);
+    if (start.ordinal !== null) yield* tellSnapshot(deps, options, { start, told });
+    // All was over before anything was read: the snapshot has told the end.
+    if (isOver && start.ordinal === -1) return;
+    for (let { xmin } = start; ; told = new Map()) {
+      const follower = await deps.feeds.join(importId, signal);
+      try {
+        const range = { since: xmin, recent: follower.xmin };
+        const changes = await whenConnected(() => readChanges(deps.db, importId, range), signal);
+        if (changes === null) return;
+        yield* tellChanges(deps, options, { changes, from: xmin, told });
+        if (changes.finished) return;
+        follower.follow({ tasks: options.tasks, told: versionsOf(importId, changes) });
+        // In here, and not in a generator of its own: each of those costs every subscriber some time for every event.
+        for (let isFirst = true; ; ) {
+          const event = follower.take();
+          // A feed that was over before it was followed was over before the import was opened again.
+          if (event === 'OVER' && !isFirst) return;
+          if (event === 'OVER' || event === 'LOST') break;
+          if (event === null) await follower.changed();
+          else {
+            isFirst = false;
+            yield event;
+          }
+        }
+        ({ xmin } = follower);
+      } finally {
+        follower.leave();
+      }
+    }
   } finally {
     end();
-  }
-}
-
-async function* tell(deps: ProgressDeps, options: ImportProgressOptions): AsyncGenerator<ImportEvent> {
-  const { importId, signal } = options;
-  const { isOver, version, ...start } = await whenConnected(() => startPosition(deps, options), signal);
-  let told: Told = new Map(version === null ? [] : [[importId, version]]);
-  if (start.ordinal !== null) yield* tellSnapshot(deps, options, { start, told });
-  // All was over before anything was read: the snapshot has told the end.
-  if (isOver && start.ordinal === -1) return;
-  for (let { xmin } = start; ; told = new Map()) {
-    const follower = await deps.feeds.join(importId, signal);
-    try {
-      const range = { since: xmin, recent: follower.xmin };
-      const changes = await whenConnected(() => readChanges(deps.db, importId, range), signal);
-      if (changes === null) return;
-      yield* tellChanges(deps, options, { changes, from: xmin, told });
-      if (changes.finished) return;
-      follower.follow({ tasks: options.tasks, told: versionsOf(importId, changes) });
-      if ((yield* tellFeed(follower, signal)) === 'OVER') return;
-      ({ xmin } = follower);
-    } finally {
-      follower.leave();
-    }
   }
 }
 
@@ -147,22 +154,4 @@ function* tellChanges(
     if (at >= rows.length) part.xmin = changes.xmin;
     yield toEvent({ importId, cursors, part, tasks, shared: false });
   } while (at < rows.length);
-}
-
-/** The events of a feed. @returns OVER after the end; LOST when changes have to be read again from the follower's position on */
-async function* tellFeed(
-  follower: Follower,
-  signal: AbortSignal,
-): AsyncGenerator<ImportEvent, 'OVER' | 'LOST'> {
-  for (let isFirst = true; ; ) {
-    const event = follower.take();
-    // A feed that was over before it was followed was over before the import was opened again.
-    if (event === 'OVER') return isFirst ? 'LOST' : 'OVER';
-    if (event === 'LOST') return 'LOST';
-    if (event === null) await follower.changed(signal);
-    else {
-      isFirst = false;
-      yield event;
-    }
-  }
 }
