@@ -18,6 +18,20 @@ export async function openDatabase({ videos, running }) {
   // Started by root, PostgreSQL runs under another account, which has to get through.
   await chmod(dataDir, 0o711);
   const postgres = await startPostgres({ dataDir, log, settings: { max_connections: '200' } });
+  const stop = async () => {
+    await postgres.stop();
+    await rm(postgres.location, { recursive: true, force: true });
+    await rm(dataDir, { recursive: true, force: true });
+  };
+  try {
+    return await fill({ postgres, dataDir, stop }, { videos, running });
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function fill({ postgres, dataDir, stop }, { videos, running }) {
   const pidFile = await readFile(join(postgres.location, 'data', 'postmaster.pid'), 'utf8');
   await migrate({ url: postgres.url, log });
   const { db, pool, close } = createDatabase({ url: postgres.url, log, applicationName: 'bench', max: 12 });
@@ -31,9 +45,7 @@ export async function openDatabase({ videos, running }) {
     ...(await insertImport(pool, { videos, running })),
     stop: async () => {
       await close();
-      await postgres.stop();
-      await rm(postgres.location, { recursive: true, force: true });
-      await rm(dataDir, { recursive: true, force: true });
+      await stop();
     },
   };
 }
@@ -51,8 +63,8 @@ async function insertImport(pool, { videos, running }) {
   );
   await pool.query('insert into api_key_teams (api_key_id, team_id) values ($1, $2)', [keyId, teamId]);
   await pool.query(
-    `insert into imports (id, team_id, index_id, system_name, incremental, state, found)
-     values ($1, $2, $3, 'bench', true, 'STARTED', $4)`,
+    `insert into imports (id, team_id, index_id, system_name, incremental, state, found, started_at)
+     values ($1, $2, $3, 'bench', true, 'STARTED', $4, now())`,
     [importId, teamId, indexId, videos],
   );
   await pool.query(
