@@ -28,6 +28,7 @@ export async function measurePaced(database, { counts, seconds, tasks, round }) 
   const rows = [];
   for (const count of counts)
     for (const [name, start] of round % 2 === 0 ? kinds : kinds.toReversed()) {
+      process.stderr.write(`${count} subscribers of ${name}\n`);
       const server = await start();
       try {
         rows.push({ name, count, ...(await follow(database, server, { name, count, seconds, tasks })) });

@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Viewer } from '../services/viewer.ts';
 import { type Authenticate, bearerKey } from './auth.ts';
 import type { KeyWatch } from './key-watch.ts';
+import { cutWhenStalled } from './stalled.ts';
 import type { Yoga } from './yoga.ts';
 
 /** 10,000 videos with long URLs and metadata fit. */
@@ -58,6 +59,7 @@ export function registerGraphQL(server: FastifyInstance, options: GraphQLRouteOp
           return reply.send(await response.text());
         const stream = openStream(response.body, streams);
         endWithKey(request, stream, options.keys);
+        cutWhenStalled(reply.raw);
         return reply
           .headers({ 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no' })
           .send(stream);
