@@ -59,7 +59,8 @@ export async function startApi({ url, dataDir }) {
         DATABASE_URL: url,
         SLUICE_DATA_DIR: dataDir,
         SLUICE_SECRET_KEY: Buffer.alloc(32, 7).toString('base64'),
-        SLUICE_LOG_LEVEL: 'warn',
+        SLUICE_PRODUCTION: '0',
+      SLUICE_LOG_LEVEL: 'warn',
       },
     },
   );
