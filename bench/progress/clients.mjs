@@ -60,6 +60,8 @@ const connect = (n) =>
       socket.setNoDelay(true);
       let isOpen = false;
       const read = createReader((data, from, to) => {
+        // Pings are no messages.
+        if (to === from) return;
         if (isOpen && n % SAMPLE !== 0) return countOne(to - from);
         const text = data.toString('latin1', from, to);
         if (isOpen) return sample(text, to - from);

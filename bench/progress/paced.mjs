@@ -7,7 +7,7 @@ import { CURSOR, LIVE, POLL } from './documents.mjs';
 import { cpuOf, memoryOf, startApi, startClients, startPeer } from './processes.mjs';
 
 const FLUSHES_PER_SECOND = 5;
-const WARM_UP_SECONDS = 1;
+const WARM_UP_SECONDS = 2;
 const UPDATE = `
   with written as (
     insert into task_progress (task_id, import_id, team_id, claim, attempt, stage, stage_fraction, fraction, bytes_done)
@@ -19,15 +19,18 @@ const UPDATE = `
   select pg_notify('sluice_changes', change) from (select distinct team_id || ' ' || import_id as change from written) told`;
 
 /** Five flushes a second of an import with so many subscribers, through the database and all: one row a server. */
-export async function measurePaced(database, { counts, seconds, tasks, round }) {
+export async function measurePaced(database, { counts, seconds, tasks, round, only = '' }) {
   const kinds = [
     ['bare ws broadcast', () => startPeer('bare', database.url, database.importId)],
     ['Sluice', () => startApi(database)],
     ['graphql-yoga + graphql-ws', () => startPeer('yoga', database.url, database.importId)],
   ];
   const rows = [];
+  await flush(database, { seconds: 1, tasks });
   for (const count of counts)
-    for (const [name, start] of round % 2 === 0 ? kinds : kinds.toReversed()) {
+    for (const [name, start] of (round % 2 === 0 ? kinds : kinds.toReversed()).filter(([name]) =>
+      name.includes(only),
+    )) {
       process.stderr.write(`${count} subscribers of ${name}\n`);
       const server = await start();
       try {
@@ -46,8 +49,9 @@ async function follow(database, server, { name, count, seconds, tasks }) {
   const payload = { query: LIVE, variables: { id: `imp_${database.importId}`, after } };
   const empty = isOurs ? (await server.ask()).rss : memoryOf(server.pid);
   const clients = await startClients({ url: server.url, payload, count });
-  // The running tasks are told to whoever comes.
-  await sleep(1_000 + count);
+  // Ours tells whoever comes of the running tasks.
+  if (isOurs) await untilTold(clients, count);
+  await sleep(1_000);
   const full = isOurs ? (await server.ask()).rss : memoryOf(server.pid);
   await flush(database, { seconds: WARM_UP_SECONDS, tasks });
   await clients.ask({ begin: true });
@@ -70,6 +74,12 @@ async function follow(database, server, { name, count, seconds, tasks }) {
     perSubscriber: (full - empty) / count,
     rss: after_.rss,
   };
+}
+
+async function untilTold(clients, count) {
+  for (const deadline = performance.now() + 60_000; performance.now() < deadline; await sleep(100))
+    if ((await clients.ask()).got >= count) return;
+  throw new Error('not all subscribers were told where things stand');
 }
 
 /** Changes so many tasks at a time. @returns how often */

@@ -50,7 +50,13 @@ export async function startFanout() {
 export async function startApi({ url, dataDir }) {
   const child = spawn(
     process.execPath,
-    ['--import', path('./observe.mjs'), path('../../dist/main.js'), 'api'],
+    [
+      ...(process.env.PROF ? ['--cpu-prof', '--cpu-prof-dir=/tmp/live/prof'] : []),
+      '--import',
+      path('./observe.mjs'),
+      path('../../dist/main.js'),
+      'api',
+    ],
     {
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
       env: {
@@ -60,7 +66,7 @@ export async function startApi({ url, dataDir }) {
         SLUICE_DATA_DIR: dataDir,
         SLUICE_SECRET_KEY: Buffer.alloc(32, 7).toString('base64'),
         SLUICE_PRODUCTION: '0',
-      SLUICE_LOG_LEVEL: 'warn',
+        SLUICE_LOG_LEVEL: 'warn',
       },
     },
   );

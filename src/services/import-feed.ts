@@ -17,6 +17,9 @@ export interface FeedDeps {
 /** Changes are looked for at most this often. */
 const TICK_MS = 100;
 
+/** So long those are waited for who come at the same time, as after a restart. */
+const GATHER_MS = 25;
+
 /** What is told to a subscriber that has been told all before. */
 interface FollowOptions {
   /** false: events without tasks and files. */
@@ -29,6 +32,11 @@ interface FollowOptions {
 export interface Follower {
   /** The position of transactions before which everything has been told, or told to others at least. */
   readonly xmin: string;
+  /**
+   * What has changed since a position of transactions, read after this was asked for, and once for all who ask for the same at
+   * about the same time. Null when there is no such import.
+   */
+  since(xmin: string): Promise<ImportChanges | null>;
   /** Begins to follow from where the feed stood when this follower was made. */
   follow(options: FollowOptions): void;
   /**
@@ -50,6 +58,8 @@ interface Place {
 interface Feed {
   readonly followers: Set<Place>;
   readonly events: Map<string, { readonly event: ImportEvent; readonly part: LogPart }>;
+  /** Reads that have not begun yet, by the position that they are from. */
+  readonly gathering: Map<string, Promise<ImportChanges | null>>;
   readonly stop: AbortController;
   /** Null before the first read. */
   log: ChangeLog | null;
@@ -81,6 +91,7 @@ export function createImportFeeds(deps: FeedDeps): ImportFeeds {
     const feed: Feed = {
       followers: new Set(),
       events: new Map(),
+      gathering: new Map(),
       stop: new AbortController(),
       log: null,
       xmin: '0',
@@ -131,7 +142,7 @@ export function createImportFeeds(deps: FeedDeps): ImportFeeds {
         leave();
         throw error;
       }
-      return createFollower(feed, place, { importId, cursors: deps.cursors, signal, leave });
+      return createFollower(feed, place, { ...deps, importId, signal, leave });
     },
   };
 }
@@ -199,13 +210,13 @@ function createFollower(
   feed: Feed,
   place: Place,
   {
+    db,
     importId,
     cursors,
     signal,
     leave,
-  }: {
+  }: FeedDeps & {
     readonly importId: string;
-    readonly cursors: Cursors;
     readonly signal: AbortSignal;
     readonly leave: () => void;
   },
@@ -244,6 +255,18 @@ function createFollower(
   return {
     get xmin() {
       return xmin;
+    },
+    since(from) {
+      const known = feed.gathering.get(from);
+      if (known !== undefined) return known;
+      // Whoever comes later stands at this place or behind it.
+      const recent = xmin;
+      const reading = sleep(GATHER_MS).then(() => {
+        feed.gathering.delete(from);
+        return readChanges(db, importId, { since: from, recent });
+      });
+      feed.gathering.set(from, reading);
+      return reading;
     },
     follow(options) {
       ({ tasks, told } = options);

@@ -1,12 +1,5 @@
 import type { Position } from './cursors.ts';
-import {
-  EVENT_SIZE,
-  type FoundChange,
-  type ImportChanges,
-  readChanges,
-  readMoment,
-  readPage,
-} from './import-changes.ts';
+import { EVENT_SIZE, type FoundChange, type ImportChanges, readMoment, readPage } from './import-changes.ts';
 import { type ImportEvent, idsOf, toEvent } from './import-event.ts';
 import type { FeedDeps, ImportFeeds } from './import-feed.ts';
 import { whenConnected } from './when-connected.ts';
@@ -46,10 +39,10 @@ export async function* importProgress(
     for (let { xmin } = start; ; told = new Map()) {
       const follower = await deps.feeds.join(importId, signal);
       try {
-        const range = { since: xmin, recent: follower.xmin };
-        const changes = await whenConnected(() => readChanges(deps.db, importId, range), signal);
+        const from = xmin;
+        const changes = await whenConnected(() => follower.since(from), signal);
         if (changes === null) return;
-        yield* tellChanges(deps, options, { changes, from: xmin, told });
+        yield* tellChanges(deps, options, { changes, from, told });
         if (changes.finished) return;
         follower.follow({ tasks: options.tasks, told: versionsOf(importId, changes) });
         // In here, and not in a generator of its own: each of those costs every subscriber some time for every event.
@@ -136,11 +129,34 @@ function versionsOf(importId: string, { rows, version }: ImportChanges): Told {
   return told;
 }
 
+/** The events for whoever has been told nothing by itself yet: the same for all who go on from the same place. */
+const sharedEvents = new WeakMap<ImportChanges, Map<string, readonly ImportEvent[]>>();
+
+interface NewChanges {
+  readonly changes: ImportChanges;
+  readonly from: string;
+  readonly told: Told;
+}
+
+function tellChanges(
+  deps: ProgressDeps,
+  options: ImportProgressOptions,
+  found: NewChanges,
+): Iterable<ImportEvent> {
+  if (found.told.size > 0) return makeEvents(deps, options, { ...found, shared: false });
+  const made = sharedEvents.get(found.changes) ?? new Map<string, readonly ImportEvent[]>();
+  sharedEvents.set(found.changes, made);
+  const key = `${options.tasks} ${found.from}`;
+  const events = made.get(key) ?? [...makeEvents(deps, options, { ...found, shared: true })];
+  made.set(key, events);
+  return events;
+}
+
 /** Events for what has changed and was not told yet; only the cursor of the last one is past all of it. */
-function* tellChanges(
+function* makeEvents(
   { cursors }: ProgressDeps,
   { importId, tasks }: ImportProgressOptions,
-  { changes, from, told }: { readonly changes: ImportChanges; readonly from: string; readonly told: Told },
+  { changes, from, told, shared }: NewChanges & { readonly shared: boolean },
 ): Generator<ImportEvent> {
   const news = changes.rows.filter(({ id, version }) => told.get(id) !== version);
   const known = told.get(importId);
@@ -152,6 +168,6 @@ function* tellChanges(
     const part = { xmin: from, changes: rows.slice(at, at + EVENT_SIZE) };
     at += EVENT_SIZE;
     if (at >= rows.length) part.xmin = changes.xmin;
-    yield toEvent({ importId, cursors, part, tasks, shared: false });
+    yield toEvent({ importId, cursors, part, tasks, shared });
   } while (at < rows.length);
 }
