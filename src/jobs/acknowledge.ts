@@ -16,6 +16,8 @@ import { releaseClaimed } from './sql/release.ts';
 const FIRST_PAUSE_MS = 200;
 const MAX_PAUSE_MS = 5000;
 const PLAIN_RETRY_SECONDS = 60;
+/** A database that answers some and refuses others, for it has no connection left, is not asked at once again. */
+const AWAY_PAUSE_MS = 2000;
 
 export interface AcknowledgeOptions {
   readonly db: Database;
@@ -55,6 +57,7 @@ async function isStored(outcome: Outcome, options: AcknowledgeOptions): Promise<
   const { db, job, log, giveUp } = options;
   if (outcome.type === 'LEASE_LOST') return leaseLost(options);
   if (outcome.type === 'FINISHED' && job.finished) return true;
+  if (outcome.type === 'DATABASE_AWAY') await pause(jitter(AWAY_PAUSE_MS), giveUp);
   // A connection that broke during a commit does not tell whether the commit was done.
   let maybeStored = job.finished;
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, MAX_PAUSE_MS)) {
@@ -62,7 +65,7 @@ async function isStored(outcome: Outcome, options: AcknowledgeOptions): Promise<
       await transaction(db, (tx) => store(tx, outcome, options));
       return true;
     } catch (error) {
-      if (error instanceof LeaseLostError) return maybeStored || leaseLost(options);
+      if (error instanceof LeaseLostError) return maybeStored ? isOver(options) : leaseLost(options);
       if (!isConnectionError(error)) return retryPlainly(error, outcome, options);
       maybeStored = true;
       log.warn({ err: error }, 'the outcome of a job could not be stored yet');
@@ -76,6 +79,15 @@ async function isStored(outcome: Outcome, options: AcknowledgeOptions): Promise<
 export function leaseLost({ job, log }: Pick<AcknowledgeOptions, 'job' | 'log'>): false {
   log.warn({ claim: job.claim }, 'LEASE_LOST: this run of a job is over, nothing was written for it');
   return false;
+}
+
+/** Gives true: the outcome may have been stored, and then what follows it is still to be done. */
+function isOver({ job, log }: Pick<AcknowledgeOptions, 'job' | 'log'>): true {
+  log.warn(
+    { claim: job.claim },
+    'LEASE_OVER: the end of this run was stored by a commit whose answer got lost, or its lease was lost',
+  );
+  return true;
 }
 
 async function store(tx: Transaction, outcome: Outcome, options: AcknowledgeOptions): Promise<void> {
@@ -108,7 +120,8 @@ async function change(
       return releaseClaimed(tx, job, until);
     }
     case 'STOPPED':
-      await handler.onReleased?.(tx, job, 'STOPPED');
+    case 'DATABASE_AWAY':
+      await handler.onReleased?.(tx, job, outcome.type);
       return releaseClaimed(tx, job);
     case 'LEASE_LOST':
       return false;

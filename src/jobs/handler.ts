@@ -22,7 +22,7 @@ export interface Failure {
 }
 
 /** Why a job went back to the queue without a failure. */
-export type ReleaseReason = 'STOPPED' | 'LEASE_LOST' | 'WAITING';
+export type ReleaseReason = 'STOPPED' | 'DATABASE_AWAY' | 'LEASE_LOST' | 'WAITING';
 
 /** What a waiting job waits for, and until when at most. */
 export interface Wait {

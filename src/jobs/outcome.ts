@@ -11,7 +11,7 @@ import {
 } from './errors.ts';
 import type { Failure } from './handler.ts';
 import type { ClaimedJob } from './job.ts';
-import { MAX_CRASHES } from './limits.ts';
+import { MAX_CRASHES, MAX_FREE_CLAIMS } from './limits.ts';
 
 /** What became of a run of a job. */
 export type Outcome =
@@ -20,6 +20,7 @@ export type Outcome =
   | { readonly type: 'FAILED'; readonly failure: Failure }
   | { readonly type: 'WAITING'; readonly reason: string; readonly delaySeconds: number }
   | { readonly type: 'STOPPED' }
+  | { readonly type: 'DATABASE_AWAY' }
   | { readonly type: 'LEASE_LOST' };
 
 interface NormalizeOptions {
@@ -42,6 +43,7 @@ export function normalizeError(error: unknown, options: NormalizeOptions): Outco
     return { type: 'WAITING', reason: error.reason, delaySeconds: Math.max(error.seconds, 0) };
   if (error instanceof PermanentError) return permanent(error, job);
   if (error instanceof CrashError) return crashed(error, options);
+  if (isDatabaseAway(error) && job.claims < MAX_FREE_CLAIMS) return { type: 'DATABASE_AWAY' };
   return transient(error, options);
 }
 
@@ -74,10 +76,11 @@ function transient(error: unknown, options: NormalizeOptions): Outcome {
   return { type: 'RETRY', failure, delaySeconds };
 }
 
-/** A database that is away is no fault of the program; it costs a failure, for the job may be what brings it down. */
+const isDatabaseAway = (error: unknown) => !(error instanceof TransientError) && isConnectionError(error);
+
 function natureOf(error: unknown): Pick<Failure, 'kind' | 'code' | 'errorId'> {
   if (error instanceof TransientError)
     return { kind: 'TRANSIENT', ...(error.code === undefined ? {} : { code: error.code }) };
-  if (isConnectionError(error)) return { kind: 'TRANSIENT' };
+  if (isDatabaseAway(error)) return { kind: 'TRANSIENT' };
   return { kind: 'UNEXPECTED', code: 'INTERNAL', errorId: randomUUID() };
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { createTestClient } from '../support/client.ts';
@@ -9,7 +10,8 @@ import { createDataDir, type RunningServer, startServer } from '../support/proce
 import { firstTeam, openRows } from '../support/rows.ts';
 import { serverSettings, TEST_KEY } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
-import { createCanceler, importOf } from './cancel-retry.ts';
+import { type Canceler, createCanceler, importOf } from './cancel-retry.ts';
+import { makeContents, startFileOrigin } from './file-origin.ts';
 import { insertLargeImport, raiseBarrier } from './large-imports.ts';
 import { follow, nothing } from './live.ts';
 
@@ -55,6 +57,16 @@ async function kill(server: RunningServer, call: Promise<unknown>): Promise<void
   await Promise.all([server.end('SIGKILL'), call.catch(() => {})]);
 }
 
+/** Brings one video in. @returns its content's SHA-256 */
+async function bringOne(canceler: Canceler): Promise<string> {
+  const origin = await startFileOrigin();
+  onTestFinished(() => origin.close());
+  const bytes = (await makeContents())();
+  const id = await canceler.createTask({ from: { url: origin.put({ bytes }) } });
+  expect(await canceler.endOfTask(id)).toMatchObject({ status: 'READY' });
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
 test('ten thousand waiting tasks are canceled within one call', async () => {
   const { canceler, client, rows, team, expectGreen } = await prepare();
   const id = await insertLargeImport(rows, team, { tasks: 10_000, status: 'PENDING' });
@@ -86,3 +98,30 @@ test('a cancellation goes on in another process when its own is killed in the mi
   expect(over.counts).toMatchObject({ found: 10_000, canceled: 10_000 });
   await expectGreen();
 }, 180_000);
+
+test('a retry goes on in another process when its own is killed in the middle, and queues each task once', async () => {
+  const { server, canceler, rows, team, start, expectGreen } = await prepare();
+  const sha256 = await bringOne(canceler);
+  const id = await insertLargeImport(rows, team, { tasks: 2000, status: 'CANCELED', sha256 });
+  const barrier = await raiseBarrier(rows, { ordinal: 1500, status: 'PENDING' });
+  const call = canceler.retry(id);
+  await waitFor(() => barrier.reached());
+  expect(await canceler.look(id)).toMatchObject({ state: 'STARTED', runs: 2, finished: false });
+  await kill(server, call);
+  await barrier.lift();
+  const next = await start();
+  const over = await waitFor(
+    async () => {
+      const found = await next.canceler.look(id);
+      return found.finished && found;
+    },
+    { timeout: 150_000, what: 'the end of the retry' },
+  );
+  expect(over).toMatchObject({ state: 'SUCCEEDED', runs: 2, counts: { found: 2000, skipped: 2000 } });
+  const again = await rows.all<{ n: number }>(`
+    select count(*)::int as n from oracle.changes
+     where tab = 'tasks' and old ->> 'status' = 'CANCELED' and new ->> 'status' = 'PENDING' group by id`);
+  expect(again).toHaveLength(2000);
+  expect(again.every(({ n }) => n === 1)).toBe(true);
+  await expectGreen();
+}, 240_000);

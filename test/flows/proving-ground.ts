@@ -36,6 +36,8 @@ export interface ProvingGround {
   told(kind: 'imports' | 'tasks', id: string): void;
   /** Runs something while counts are sampled; when all has ended and is deleted that was to be, the oracle must be green. */
   prove(work: () => Promise<void>): Promise<void>;
+  /** In the middle of that: all has ended for now, though not all is deleted that is to be. */
+  expectGreenSoFar(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -89,6 +91,9 @@ export async function startProvingGround({
     storage,
     async release(taskId) {
       await rows.all('update jobs set run_at = now() where subject_id = $1', [taskId.slice('task_'.length)]);
+    },
+    async expectGreenSoFar() {
+      expect(await checkOracle({ databaseUrl, accepted })).toEqual([]);
     },
     async prove(work) {
       const sampler = await startSampler(databaseUrl, canceler.counts);

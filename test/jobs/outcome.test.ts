@@ -86,6 +86,18 @@ describe('normalizeError', () => {
     expect(outcome).toEqual({ type: 'WAITING', reason: 'STORAGE', delaySeconds: 30 });
   });
 
+  it('takes a database that went away for no failure, but not for ever', () => {
+    const error = Object.assign(new Error('terminating connection due to administrator command'), {
+      code: '57P01',
+    });
+    expect(normalize(error, { failures: 7, claims: 19 })).toEqual({ type: 'DATABASE_AWAY' });
+    expect(normalize(error, { claims: 20 })).toMatchObject({
+      type: 'RETRY',
+      failure: { kind: 'TRANSIENT', failures: 1 },
+    });
+    expect(normalize(new TransientError('the source', { cause: error }))).toMatchObject({ type: 'RETRY' });
+  });
+
   it('counts anything else as a failure with an id for the log', () => {
     for (const error of [new TypeError('x is undefined'), 'a string', undefined]) {
       expect(normalize(error)).toMatchObject({

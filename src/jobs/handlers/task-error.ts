@@ -1,7 +1,7 @@
 import type { StoredError } from '../../db/tables/tasks.ts';
 import { MediaProcessError, MediaRejectedError } from '../../media/errors.ts';
 import { SourceError } from '../../sources/errors.ts';
-import { StorageFullError } from '../../storage/adapter.ts';
+import { StorageError, StorageFullError } from '../../storage/adapter.ts';
 import { CrashError, PermanentError, TransientError, WaitError } from '../errors.ts';
 import type { Failure } from '../handler.ts';
 
@@ -23,6 +23,13 @@ export const STORAGE_FULL: StoredError = {
   retryable: true,
 };
 
+/** The storage did not answer, or what was being written is gone, as it is when another worker has taken the video over. */
+const STORAGE_FAILED: StoredError = {
+  code: 'INTERNAL',
+  message: 'The storage of the server could not be written to or read. It is tried again.',
+  retryable: true,
+};
+
 /** How long a task waits before it looks again whether the storage has room. */
 const STORAGE_FULL_SECONDS = 30;
 
@@ -33,6 +40,8 @@ export function toJobError(error: unknown): unknown {
   if (error instanceof MediaProcessError) return new CrashError(error.message, { cause: error });
   if (error instanceof StorageFullError)
     return new WaitError({ seconds: STORAGE_FULL_SECONDS, reason: 'STORAGE' });
+  if (error instanceof StorageError && error.reason !== 'INVALID_KEY')
+    return new TransientError(error.message, { cause: error });
   if (!(error instanceof SourceError)) return error;
   if (!error.retryable) return new PermanentError(error.message, { cause: error });
   const { code, retryAfterSeconds } = error;
@@ -64,6 +73,7 @@ export function toStoredError(fault: unknown): StoredError {
     return { code: error.code, message: error.message, retryable: false };
   if (error instanceof MediaProcessError) return processError(error);
   if (error instanceof StorageFullError) return STORAGE_FULL;
+  if (error instanceof StorageError) return STORAGE_FAILED;
   return {
     code: 'INTERNAL',
     message: 'Something went wrong on our side. It is tried again.',

@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm';
 import type { Transaction } from '../../db/client.ts';
 import type { ClaimToken } from '../job.ts';
+import { SUSPECT_PRIORITY } from '../limits.ts';
 
 interface FailOptions {
   readonly runAt: Date;
@@ -9,7 +10,11 @@ interface FailOptions {
   readonly crashes: number;
 }
 
-/** Puts a job that failed back into the queue, due at `runAt`; false when the claim is over. */
+/**
+ * Puts a job that failed back into the queue, due at `runAt`, one that has crashed behind all others.
+ *
+ * @returns false when the claim is over
+ */
 export async function retryClaimed(
   tx: Transaction,
   { id, claim, owner }: ClaimToken,
@@ -17,7 +22,8 @@ export async function retryClaimed(
 ): Promise<boolean> {
   const result = await tx.execute(sql`
     update jobs set owner = null, lease_until = null, alone = false, run_at = ${runAt.toISOString()}::timestamptz,
-      failures = ${failures}, crashes = ${crashes}
+      failures = ${failures}, crashes = ${crashes},
+      priority = case when ${crashes} > 0 then greatest(priority, ${SUSPECT_PRIORITY}) else priority end
     where id = ${id} and claim = ${claim} and owner = ${owner}`);
   return result.rowCount === 1;
 }

@@ -5,8 +5,7 @@ import type { ClaimToken } from '../job.ts';
 import { queryWithin } from './query-within.ts';
 
 /**
- * Gives a job back to the queue without a failure, due at `runAt` or at once. The due time is cut to milliseconds:
- * rounded up, the job would be missed by the wake-up that follows.
+ * Gives a job back to the queue without a failure, due at `runAt`, or at once with the place in the queue that it had.
  *
  * @returns false when the claim is over
  */
@@ -15,8 +14,7 @@ export async function releaseClaimed(
   { id, claim, owner }: ClaimToken,
   runAt?: Date,
 ): Promise<boolean> {
-  const due =
-    runAt === undefined ? sql`date_trunc('milliseconds', now())` : sql`${runAt.toISOString()}::timestamptz`;
+  const due = runAt === undefined ? sql`run_at` : sql`${runAt.toISOString()}::timestamptz`;
   const result = await db.execute(sql`
     update jobs set owner = null, lease_until = null, alone = false, run_at = ${due}
     where id = ${id} and claim = ${claim} and owner = ${owner}`);

@@ -60,15 +60,15 @@ export async function reserveForSweep(tx: Transaction, { id, claim, owner }: Cla
 }
 
 /**
- * Puts a job whose lease has run out back into the queue, due at once. If it had its worker for itself, the lost
- * lease is a crash too.
+ * Puts a job whose lease has run out back into the queue, with the place that it had: behind the backlog of its team it
+ * would wait a second time. If it had its worker for itself, the lost lease is a crash too.
  *
  * @returns false when the lease was extended or the claim is over
  */
 export async function putBackExpired(tx: Transaction, { id, claim, owner }: ClaimToken): Promise<boolean> {
   const result = await tx.execute(sql`
     update jobs set owner = null, lease_until = null, lost_leases = lost_leases + 1,
-      crashes = crashes + alone::integer, alone = false, run_at = date_trunc('milliseconds', now())
+      crashes = crashes + alone::integer, alone = false
     where id = ${id} and claim = ${claim} and owner = ${owner} and lease_until < now()`);
   return result.rowCount === 1;
 }
