@@ -40,9 +40,7 @@ export async function startPeer(kind, ...args) {
 
 /** Our transport alone. */
 export async function startFanout() {
-  const child = fork(path('./fanout-server.mjs'), [], {
-    execArgv: process.env.PROF ? ['--cpu-prof', '--cpu-prof-dir=/tmp/live/prof'] : [],
-  });
+  const child = fork(path('./fanout-server.mjs'));
   return handle(child, (await answer(child)).url);
 }
 
@@ -50,13 +48,7 @@ export async function startFanout() {
 export async function startApi({ url, dataDir }) {
   const child = spawn(
     process.execPath,
-    [
-      ...(process.env.PROF ? ['--cpu-prof', '--cpu-prof-dir=/tmp/live/prof'] : []),
-      '--import',
-      path('./observe.mjs'),
-      path('../../dist/main.js'),
-      'api',
-    ],
+    ['--import', path('./observe.mjs'), path('../../dist/main.js'), 'api'],
     {
       stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
       env: {
@@ -71,13 +63,15 @@ export async function startApi({ url, dataDir }) {
     },
   );
   let text = '';
-  for await (const chunk of child.stdout) {
-    text += chunk;
-    const [, found] = /(http:\/\/127\.0\.0\.1:\d+)/.exec(text) ?? [];
-    if (!found) continue;
-    return handle(child, found);
-  }
-  throw new Error(`the API did not start: ${text}`);
+  return await new Promise((resolve, reject) => {
+    child.once('exit', (code) => reject(new Error(`the API ended with ${code}: ${text}`)));
+    // Read to the end: a server whose output nobody takes would fail.
+    child.stdout.on('data', (chunk) => {
+      text = (text + chunk).slice(-10_000);
+      const [, found] = /^GraphiQL: (\S+)\/graphql/m.exec(text) ?? [];
+      if (found) resolve(handle(child, found));
+    });
+  });
 }
 
 /** So many subscribers in a process of their own; ready when all have subscribed. */
