@@ -12,6 +12,12 @@ const BENCHMARKS = {
     run: () => import('./plan.mjs'),
     takesOptions: true,
   },
+  progress: {
+    about:
+      'live progress with many subscribers [--rounds N] [--subscribers N,N] [--tasks N] [--part fanout|paced|reports]',
+    run: () => import('./progress.mjs'),
+    takesOptions: true,
+  },
 };
 
 const [name = '', ...rest] = process.argv.slice(2);

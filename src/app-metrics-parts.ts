@@ -1,9 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import { type Metric, samplesBy } from './app-metrics.ts';
 import type { Hub } from './events/hub.ts';
 import type { HttpFigures } from './http/drain.ts';
 import { MediaProcessError, type MediaProcessFailure } from './media/errors.ts';
 import type { MediaPool } from './media/pool.ts';
+import type { ImportFeeds } from './services/import-feed.ts';
 import type { Storage, StorageWriter } from './storage/adapter.ts';
 
 /** Connections to the database, by pool. */
@@ -50,30 +52,32 @@ export function httpMetrics(figures: () => HttpFigures): readonly Metric[] {
   ];
 }
 
-/** How long a stop waits for subscriptions to end whose clients have been sent away. */
+/** How long a stop waits for subscriptions to end whose clients have been sent away, and how often it looks. */
 const ENDED_MS = 1_000;
+const LOOK_MS = 10;
 
-/** A hub whose listeners are counted: each subscription has one. */
-export function watchHub(hub: Hub): {
+/** A hub whose listeners are counted: each subscription of a task has one; those of imports share their feeds. */
+export function watchSubscriptions(
+  hub: Hub,
+  feeds: Pick<ImportFeeds, 'subscribers'>,
+): {
   readonly hub: Hub;
   readonly metrics: readonly Metric[];
   /** Settles when there is none, or after a second: none should read on from a database that is closed. */
   untilNone(): Promise<void>;
 } {
-  let active = 0;
-  let onNone = () => {};
+  let listening = 0;
+  const active = () => listening + feeds.subscribers;
   const counted =
     (listen: Hub['onImport']): Hub['onImport'] =>
     (topic, callback) => {
       const end = listen(topic, callback);
-      active += 1;
+      listening += 1;
       let hasEnded = false;
       return () => {
         end();
-        if (hasEnded) return;
+        if (!hasEnded) listening -= 1;
         hasEnded = true;
-        active -= 1;
-        if (active === 0) onNone();
       };
     };
   return {
@@ -88,18 +92,13 @@ export function watchHub(hub: Hub): {
         name: 'sluice_subscriptions_active',
         help: 'Subscriptions that are being told of changes.',
         type: 'gauge',
-        read: () => [{ value: active }],
+        read: () => [{ value: active() }],
       },
     ],
-    untilNone: () =>
-      new Promise((resolve) => {
-        if (active === 0) return resolve();
-        const timer = setTimeout(resolve, ENDED_MS);
-        onNone = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      }),
+    async untilNone() {
+      const deadline = performance.now() + ENDED_MS;
+      while (active() > 0 && performance.now() < deadline) await sleep(LOOK_MS);
+    },
   };
 }
 

@@ -1,8 +1,9 @@
 import type { Health } from './app-health.ts';
 import type { Metrics } from './app-metrics.ts';
-import { httpMetrics, poolMetrics, watchHub } from './app-metrics-parts.ts';
+import { httpMetrics, poolMetrics, watchSubscriptions } from './app-metrics-parts.ts';
 import { type OpenDatabase, openApiDatabase } from './app-parts.ts';
 import type { Config } from './config.ts';
+import { explained } from './db/usable.ts';
 import { createHub } from './events/hub.ts';
 import { createHttpServer, type HttpServer } from './http/server.ts';
 import { schema } from './schema/index.ts';
@@ -10,6 +11,7 @@ import type { Secrets } from './secret-key.ts';
 import { CHECK_SECONDS } from './services/check-location.ts';
 import { createCursors } from './services/cursors.ts';
 import type { Services } from './services/deps.ts';
+import { createImportFeeds } from './services/import-feed.ts';
 import { createFigureReader } from './services/import-figures.ts';
 import { createMediaUrls } from './services/media-urls.ts';
 import { createRateLimit } from './services/rate-limit.ts';
@@ -36,15 +38,17 @@ export async function startServer(setting: Setting, parts: ServerParts): Promise
   const { config, log, shutdown } = setting;
   const { services, storage, health, metrics, secret } = parts;
   const { db: api, pool } = await openApiDatabase(setting, parts.url);
-  const { hub, metrics: hubMetrics, untilNone } = watchHub(createHub(parts.notifications));
-  shutdown.add(() => hub.stop());
+  const cursors = await explained(parts.url, () => createCursors(api));
+  const changes = createHub(parts.notifications);
+  shutdown.add(() => changes.stop());
+  const feeds = createImportFeeds({ db: api, hub: changes, cursors });
+  const { hub, metrics: hubMetrics, untilNone } = watchSubscriptions(changes, feeds);
   let url = config.publicUrl ?? '';
   const mediaUrls = createMediaUrls({ secret, publicUrl: () => url, seconds: config.mediaUrlSeconds });
   const figures = createFigureReader(api);
-  const cursors = await createCursors(api);
   const rateLimit = createRateLimit(api, config.rateCallsPerMinute);
   const taskFeeds = createTaskFeeds({ db: api, hub, cursors });
-  const common = { db: api, services, figures, hub, cursors, mediaUrls, taskFeeds, rateLimit };
+  const common = { db: api, services, figures, hub, feeds, cursors, mediaUrls, taskFeeds, rateLimit };
   const server = createHttpServer({
     host: config.host,
     port: config.port,

@@ -4,6 +4,7 @@ import type { Viewer } from '../services/viewer.ts';
 import { bearerKey } from './auth.ts';
 import { isTooMany, type KeyGuard } from './key-guard.ts';
 import { hasLostScope, type KeyWatch } from './key-watch.ts';
+import { cutWhenStalled } from './stalled.ts';
 import type { Yoga } from './yoga.ts';
 
 /** 10,000 videos with long URLs and metadata fit. */
@@ -62,6 +63,7 @@ export function registerGraphQL(server: FastifyInstance, options: GraphQLRouteOp
           return reply.send(await response.text());
         const stream = openStream(response.body, streams);
         endWithKey(request, stream, options.keys);
+        cutWhenStalled(reply.raw);
         return reply
           .headers({ 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no' })
           .send(stream);

@@ -1,19 +1,23 @@
-import {
-  createSourceEventStream,
-  type ExecutionArgs,
-  type ExecutionResult,
-  execute,
-  locatedError,
-} from 'graphql';
+import { createSourceEventStream, type ExecutionArgs, type ExecutionResult, locatedError } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
-import { GoneError } from '../services/errors.ts';
-import { isDatabaseAway, whenConnected } from '../services/when-connected.ts';
+import { whenConnected } from '../services/when-connected.ts';
+import { isGone, type Sharing } from './sharing.ts';
 
 /**
  * Lets subscriptions ride out a database that is away: an event is read until the database answers, for what an event was about
  * is not told again. Its state is the latest then. An event about what was deleted meanwhile is left out.
  */
-export function usePatientEvents(): Plugin {
+export function usePatientEvents(sharing: Sharing): Plugin {
+  const subscribe = async (
+    args: ExecutionArgs,
+  ): Promise<AsyncIterable<ExecutionResult> | ExecutionResult> => {
+    const source = await createSourceEventStream(args);
+    if (!(Symbol.asyncIterator in source)) return source;
+    return readEach(source, {
+      read: sharing.executor(args),
+      deliver: sharing.deliverer(args.contextValue),
+    });
+  };
   return {
     onSubscribe({ setSubscribeFn }) {
       setSubscribeFn(subscribe);
@@ -21,15 +25,16 @@ export function usePatientEvents(): Plugin {
   };
 }
 
-async function subscribe(args: ExecutionArgs): Promise<AsyncIterable<ExecutionResult> | ExecutionResult> {
-  const source = await createSourceEventStream(args);
-  return Symbol.asyncIterator in source ? readEach(source, args) : source;
+/** How an event is read, and how a result is delivered that goes to many. */
+interface Ways {
+  readonly read: (event: unknown) => Promise<ExecutionResult>;
+  readonly deliver: ReturnType<Sharing['deliverer']>;
 }
 
 /** Not a generator: one of those is not ended while it waits. */
 function readEach(
   source: AsyncIterable<unknown>,
-  args: ExecutionArgs,
+  { read, deliver }: Ways,
 ): AsyncIterableIterator<ExecutionResult> {
   const events = source[Symbol.asyncIterator]();
   const left = new AbortController();
@@ -39,9 +44,12 @@ function readEach(
       try {
         for (;;) {
           const event = await events.next();
-          if (event.done) return end;
-          const value = await read({ ...args, rootValue: event.value }, left.signal);
-          if (!isGone(value)) return { done: false, value };
+          if (event.done || left.signal.aborted) return end;
+          const value = await whenConnected(() => read(event.value), left.signal);
+          if (isGone(value)) continue;
+          const delivered = left.signal.aborted ? null : deliver(value);
+          if (delivered === null) return { done: false, value };
+          await delivered;
         }
       } catch (error) {
         if (left.signal.aborted) return end;
@@ -57,16 +65,4 @@ function readEach(
       return this;
     },
   };
-}
-
-const isGone = ({ errors = [] }: ExecutionResult): boolean =>
-  errors.some(({ originalError }) => originalError instanceof GoneError);
-
-function read(args: ExecutionArgs, signal: AbortSignal): Promise<ExecutionResult> {
-  return whenConnected(async () => {
-    const result = await execute(args);
-    const away = result.errors?.find(({ originalError }) => isDatabaseAway(originalError));
-    if (away !== undefined) throw away.originalError;
-    return result;
-  }, signal);
 }

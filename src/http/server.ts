@@ -16,6 +16,7 @@ import { createKeyGuard } from './key-guard.ts';
 import { createKeyWatch } from './key-watch.ts';
 import { registerMedia } from './media.ts';
 import { type MetricsOptions, registerMetrics } from './metrics.ts';
+import { createSharing } from './sharing.ts';
 import { serveWebSockets } from './websocket.ts';
 import { createGraphQL } from './yoga.ts';
 
@@ -70,7 +71,8 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   void server.register(helmet, { contentSecurityPolicy: false, hsts: false });
   const traffic = watchTraffic(server);
   const mask = createErrorMask({ log, hints: !production });
-  const yoga = createGraphQL({ ...options, production, mask });
+  const sharing = createSharing({ createContext: options.createContext, mask });
+  const yoga = createGraphQL({ ...options, production, mask, sharing });
   const keys = createKeyWatch(authenticate);
   const guard = createKeyGuard(authenticate);
   registerHealth(server, options);
@@ -78,7 +80,16 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   registerMedia(server, options.media);
   registerGraphiql(server, { graphiql });
   const endStreams = registerGraphQL(server, { yoga, guard, keys });
-  const endSockets = serveWebSockets({ ...options, server: server.server, yoga, guard, keys, mask, socketsPerKey });
+  const endSockets = serveWebSockets({
+    ...options,
+    server: server.server,
+    yoga,
+    guard,
+    keys,
+    mask,
+    sharing,
+    socketsPerKey,
+  });
   let draining: Promise<void> | undefined;
   const drainAll = async (): Promise<void> => {
     const drained = traffic.drain();

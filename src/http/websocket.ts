@@ -5,13 +5,18 @@ import { CloseCode, handleProtocols, makeServer } from 'graphql-ws';
 import type { Logger } from 'pino';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { isDatabaseAway } from '../services/when-connected.ts';
+import { createDelivery } from './delivery.ts';
+import type { Sharing } from './sharing.ts';
 import { createProtocol, type ProtocolOptions, type SocketExtra } from './websocket-protocol.ts';
+
+type Protocol = ReturnType<typeof createProtocol>;
 
 export interface WebSocketOptions extends ProtocolOptions {
   readonly server: Server;
   /** Origins that pages may come from, beside the server's own. */
   readonly allowOrigins: readonly string[];
   readonly log: Logger;
+  readonly sharing: Pick<Sharing, 'deliver'>;
 }
 
 /** A startImport of 10,000 videos fits, as over HTTP. */
@@ -37,7 +42,7 @@ export function serveWebSockets(options: WebSocketOptions): () => Promise<void> 
     perMessageDeflate: false,
     handleProtocols,
   });
-  const protocol = makeServer(createProtocol(options));
+  const protocol = makeServer(withDeliveries(createProtocol(options), options.sharing));
 
   const opened = (socket: WebSocket, request: IncomingMessage, connection: Duplex) => {
     const extra: SocketExtra = { request, socket };
@@ -63,6 +68,19 @@ export function serveWebSockets(options: WebSocketOptions): () => Promise<void> 
     server.off('upgrade', onUpgrade);
     await Promise.all([...sockets.clients].map(endSocket));
     sockets.close();
+  };
+}
+
+/** What goes to many is sent past the protocol's own way of writing messages, which would write it for each of them. */
+function withDeliveries(protocol: Protocol, sharing: WebSocketOptions['sharing']): Protocol {
+  return {
+    ...protocol,
+    async onSubscribe(context, id, payload) {
+      const prepared = await protocol.onSubscribe?.(context, id, payload);
+      if (prepared && 'contextValue' in prepared && typeof prepared.contextValue === 'object')
+        sharing.deliver(prepared.contextValue ?? {}, createDelivery(context.extra.socket, id));
+      return prepared;
+    },
   };
 }
 

@@ -18,6 +18,7 @@ import { TOO_COMPLEX } from '../services/errors.ts';
 import { hasScope, type Viewer } from '../services/viewer.ts';
 import { type ErrorMask, withCode } from './errors.ts';
 import { usePatientEvents } from './patient-events.ts';
+import type { Sharing } from './sharing.ts';
 
 /** What a transport knows of a request before it is executed. */
 export interface RequestContext {
@@ -32,6 +33,7 @@ export type Yoga = YogaServerInstance<RequestContext, Context>;
 export interface YogaOptions {
   readonly schema: GraphQLSchema;
   readonly mask: ErrorMask;
+  readonly sharing: Sharing;
   /** In production errors propose no names, and the schema's types are told to an ADMIN key only. */
   readonly production: boolean;
   readonly createContext: (viewer: Viewer, watchViewer: WatchViewer) => Context;
@@ -70,7 +72,7 @@ export function createGraphQL(options: YogaOptions): Yoga {
       maxAliasesPlugin({ n: LIMITS.aliases, allowList: [], ...limits }),
       maxDirectivesPlugin({ n: LIMITS.directives, ...limits }),
       useDeadline(options.deadlineSeconds),
-      usePatientEvents(),
+      usePatientEvents(options.sharing),
       useErrorCodes(options),
       ...(options.production ? [useSecrecy()] : []),
     ],

@@ -13,6 +13,7 @@ builder.objectType(TaskCannotBeDeletedError, {
 
 builder.mutationField('deleteTask', (t) =>
   t.field({
+    scope: 'WRITE',
     type: deletedSuccess('DeleteTaskSuccess'),
     description:
       'Only a finished task; one that is READY needs its video deleted first. Its import counts it on. Also: TaskCannotBeDeletedError.',

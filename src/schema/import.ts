@@ -11,8 +11,8 @@ import {
   taskConditions,
 } from '../services/filters.ts';
 import type { ImportFigures } from '../services/import-figures.ts';
-import { LATEST_DELIVERY, webhookOf } from '../services/webhook.ts';
 import type { Viewer } from '../services/viewer.ts';
+import { LATEST_DELIVERY, webhookOf } from '../services/webhook.ts';
 import { builder } from './builder.ts';
 import { badUserInput } from './errors.ts';
 import { FailedFile, FailedFileConnection, FailedFileEdge } from './failed-file.ts';

@@ -1,6 +1,7 @@
 import { GoneError } from '../services/errors.ts';
 import { ownedBy } from '../services/filters.ts';
-import { type ImportEvent, importProgress } from '../services/import-progress.ts';
+import type { ImportEvent } from '../services/import-event.ts';
+import { importProgress } from '../services/import-progress.ts';
 import { toPublicId } from '../services/public-ids.ts';
 import { taskProgress } from '../services/task-progress.ts';
 import { abortableIterator } from './abortable-iterator.ts';

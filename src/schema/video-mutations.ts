@@ -31,6 +31,7 @@ const UpdateVideoSuccess = builder.objectRef<{ readonly videoId: string }>('Upda
 
 builder.mutationFields((t) => ({
   updateVideo: t.field({
+    scope: 'WRITE',
     type: UpdateVideoSuccess,
     args: { input: t.arg({ type: UpdateVideoInput, required: true }) },
     errors: { types: [InvalidInputError, NotFoundError], union: { name: 'UpdateVideoResult' } },
@@ -39,6 +40,7 @@ builder.mutationFields((t) => ({
     }),
   }),
   deleteVideo: t.field({
+    scope: 'WRITE',
     type: deletedSuccess('DeleteVideoSuccess'),
     description:
       'With its bytes. Its finished tasks stay, with video null; unfinished ones end as CANCELED. The next import of the same source brings it in again.',

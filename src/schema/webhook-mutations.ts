@@ -22,6 +22,7 @@ const RotateWebhookSecretSuccess = builder
 
 builder.mutationFields((t) => ({
   redeliverWebhook: t.field({
+    scope: 'WRITE',
     type: importSuccess('RedeliverWebhookSuccess'),
     description:
       'Sends the webhook of a finished import once more, with the same webhook-id and body, whatever became of it.',
@@ -32,6 +33,7 @@ builder.mutationFields((t) => ({
     }),
   }),
   rotateWebhookSecret: t.field({
+    scope: 'ADMIN',
     type: RotateWebhookSecretSuccess,
     description: 'Gives the team another secret; the old one signs too for 24 hours more.',
     args: { teamId: t.arg.id({ description: "The key's default team when left out." }) },

@@ -2,6 +2,7 @@ import { sql } from 'drizzle-orm';
 import type { AnyPgColumn } from 'drizzle-orm/pg-core';
 import type { Database } from '../db/client.ts';
 import type { TaskStatus } from '../db/tables/tasks.ts';
+import { BadFilterError } from './errors.ts';
 import {
   equals,
   isIn,

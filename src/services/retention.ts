@@ -41,7 +41,15 @@ export async function removeExpired(
   { db }: { readonly db: Database },
   { retainDays, signal }: RetentionOptions,
 ): Promise<Removed> {
-  const removed: Removed = { keys: 0, entries: 0, failedFiles: 0, tasks: 0, deletions: 0, deliveries: 0, secrets: 0 };
+  const removed: Removed = {
+    keys: 0,
+    entries: 0,
+    failedFiles: 0,
+    tasks: 0,
+    deletions: 0,
+    deliveries: 0,
+    secrets: 0,
+  };
   removed.keys = await inBatches(signal, async () => rowsOf(await db.execute(expiredKeys)));
   removed.deletions = await forgetDeletedTasks(db, signal);
   removed.secrets = await removeExpiredSecrets(db, null);

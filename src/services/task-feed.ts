@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from '../db/client.ts';
 import type { Hub } from '../events/hub.ts';
+import { createBell } from './bell.ts';
 import { type Cursors, teamTasks } from './cursors.ts';
 import { checkWatchedFilter } from './filters.ts';
-import { createBell } from './import-progress.ts';
 import { createSharedReads } from './shared-reads.ts';
 import {
   type FeedPage,

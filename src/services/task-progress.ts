@@ -1,5 +1,7 @@
 import { sql } from 'drizzle-orm';
-import { createBell, type ProgressDeps } from './import-progress.ts';
+import type { Database } from '../db/client.ts';
+import type { Hub } from '../events/hub.ts';
+import { createBell } from './bell.ts';
 import { whenConnected } from './when-connected.ts';
 
 /**
@@ -7,7 +9,7 @@ import { whenConnected } from './when-connected.ts';
  * it is sent. Ends when the task has finished or is gone.
  */
 export async function* taskProgress(
-  { db, hub }: ProgressDeps,
+  { db, hub }: { readonly db: Database; readonly hub: Hub },
   {
     task,
     signal,

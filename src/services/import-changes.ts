@@ -1,0 +1,125 @@
+import { sql } from 'drizzle-orm';
+import type { Database } from '../db/client.ts';
+import { isOlderThanKept } from './deleted-tasks.ts';
+
+/** An event names at most so many tasks and files; more follow at once. */
+export const EVENT_SIZE = 100;
+
+/** Where an import stands at one moment. */
+export interface ImportMoment {
+  /** Of the reading's snapshot (pg_snapshot_xmin, decimal). */
+  readonly xmin: string;
+  readonly finished: boolean;
+  /** Differs whenever the import's own row has changed. */
+  readonly version: string;
+}
+
+/** T: a task, F: a rejected file, D: a task that was deleted. */
+export type ChangeKind = 'T' | 'F' | 'D';
+
+/** A task or a file as a read has found it. */
+export interface FoundChange {
+  readonly id: string;
+  readonly kind: ChangeKind;
+  /** Differs whenever it, or its progress, has changed. */
+  readonly version: string;
+  /** Whether a later read, from the position that was named as `recent`, could find it again as it is. */
+  readonly recent: boolean;
+}
+
+/** Where an import stands for somebody who goes on from a position. */
+interface ResumedMoment extends ImportMoment {
+  /** Whether what tells of deletions since that position may have been removed. */
+  readonly isTooOld: boolean;
+}
+
+/**
+ * Where an import stands; null when there is none.
+ * @param since the position to go on from, if there is one
+ */
+export async function readMoment(
+  db: Database,
+  importId: string,
+  since: string | null,
+): Promise<ResumedMoment | null> {
+  const isTooOld = since === null ? sql`false` : isOlderThanKept(sql`i.team_id`, since);
+  const { rows } = await db.execute<ResumedMoment & Record<string, unknown>>(sql`
+    select pg_snapshot_xmin(pg_current_snapshot())::text as xmin, i.finished_at is not null as finished, i.changed_xid::text as version,
+           ${isTooOld} as "isTooOld"
+      from imports i where i.id = ${importId}`);
+  return rows[0] ?? null;
+}
+
+const versionOf = sql`t.version || ' ' || coalesce(p.claim, 0) || ' ' || coalesce(p.version, 0)`;
+
+interface PageRow extends FoundChange, Record<string, unknown> {
+  readonly ordinal: number;
+}
+
+/**
+ * The next page of all tasks and rejected files, in the order they were found.
+ * @param options.after the ordinal before the first
+ * @param options.recent a position, as of `FoundChange.recent`
+ */
+export async function readPage(
+  db: Database,
+  importId: string,
+  { after, recent }: { readonly after: number; readonly recent: string },
+): Promise<readonly PageRow[]> {
+  const { rows } = await db.execute<PageRow>(sql`
+    select * from (
+      (select t.ordinal, t.id, 'T' as kind, ${versionOf} as version, t.changed_xid >= ${recent}::xid8 or p.task_id is not null as recent
+         from tasks t left join task_progress p on p.task_id = t.id
+        where t.import_id = ${importId} and t.ordinal > ${after} order by t.ordinal limit ${EVENT_SIZE})
+      union all
+      (select f.ordinal, f.id, 'F', '', f.changed_xid >= ${recent}::xid8 from failed_files f
+        where f.import_id = ${importId} and f.ordinal > ${after} order by f.ordinal limit ${EVENT_SIZE})
+    ) page order by ordinal limit ${EVENT_SIZE}`);
+  return rows;
+}
+
+/** What has changed, and where the import stands then. */
+export interface ImportChanges extends ImportMoment {
+  readonly rows: readonly FoundChange[];
+}
+
+type PackedRow = readonly [id: string, kind: ChangeKind, version: string, recent: boolean];
+
+/**
+ * What transactions changed that are not older than a position, and every running task; all in one snapshot: an import that has
+ * finished in it has no change after it. Null when there is no such import.
+ * @param options.since the position; null for that of the read itself
+ * @param options.recent a position, as of `FoundChange.recent`; `since` when not given
+ */
+export async function readChanges(
+  db: Database,
+  importId: string,
+  { since, recent = since }: { readonly since: string | null; readonly recent?: string | null },
+): Promise<ImportChanges | null> {
+  const from = sql`coalesce(${since}::xid8, pg_snapshot_xmin(pg_current_snapshot()))`;
+  const again = sql`coalesce(${recent}::xid8, pg_snapshot_xmin(pg_current_snapshot()))`;
+  const { rows } = await db.execute<
+    ImportMoment & { readonly rows: readonly PackedRow[] | null } & Record<string, unknown>
+  >(sql`
+    select pg_snapshot_xmin(pg_current_snapshot())::text as xmin, i.finished_at is not null as finished, i.changed_xid::text as version,
+           (select jsonb_agg(jsonb_build_array(id, kind, version, recent)) from (
+              (select t.id, 'T' as kind, ${versionOf} as version, t.changed_xid >= ${again} or p.task_id is not null as recent
+                 from tasks t left join task_progress p on p.task_id = t.id
+                where t.import_id = ${importId}
+                  and (t.changed_xid >= ${from} or t.id in (select task_id from task_progress where import_id = ${importId}))
+                order by t.ordinal)
+              union all
+              (select f.id, 'F', '', f.changed_xid >= ${again} from failed_files f
+                where f.import_id = ${importId} and f.changed_xid >= ${from} order by f.ordinal)
+              union all
+              (select d.id, 'D', '', d.changed_xid >= ${again} from deleted_tasks d
+                where d.import_id = ${importId} and d.changed_xid >= ${from})
+            ) changed) as rows
+      from imports i where i.id = ${importId}`);
+  const [row] = rows;
+  if (!row) return null;
+  const { xmin, finished, version } = row;
+  return { xmin, finished, version, rows: (row.rows ?? []).map(unpack) };
+}
+
+const unpack = ([id, kind, version, recent]: PackedRow): FoundChange => ({ id, kind, version, recent });
