@@ -28,6 +28,8 @@ type DeliveryJob = Job<z.output<typeof deliverWebhookJob.schema>>;
 interface DeliveryOptions {
   readonly signal: AbortSignal;
   readonly limit: ReceiverLimit;
+  /** Runs what needs the database, a few at once: hundreds that wait for receivers must leave connections to leases. */
+  readonly withDatabase: <T>(work: () => Promise<T>) => Promise<T>;
   /** How long a receiver may take to answer. */
   readonly timeoutSeconds: number;
   /** What the waits between two tries are multiplied by. */
@@ -58,7 +60,8 @@ export async function deliverWebhook(
 ): Promise<void> {
   const entry = { ...job.payload, signal: options.signal };
   const tried = await options.limit.run(entry, () => attempt(services, job, options));
-  if (tried !== null) await record(services, job, { tried, scale: options.scale });
+  if (tried === null) return;
+  await options.withDatabase(() => record(services, job, { tried, scale: options.scale }));
 }
 
 /** @returns null when there is nothing to send any more */
@@ -67,7 +70,7 @@ async function attempt(
   job: DeliveryJob,
   options: DeliveryOptions,
 ): Promise<Tried | null> {
-  const due = await findDue(services, job.subjectId);
+  const due = await options.withDatabase(() => findDue(services, job.subjectId));
   if (due === null) return null;
   const url = urlOf(services, job, due);
   if (url === null) return unreadable();
@@ -106,6 +109,21 @@ function urlOf({ secrets, log }: Services, { subjectId, teamId }: ClaimedJob, du
   }
 }
 
+/** @returns null when one cannot be read */
+async function readSecrets(
+  services: Services,
+  { id, teamId }: Message,
+  withDatabase: DeliveryOptions['withDatabase'],
+): Promise<readonly string[] | null> {
+  try {
+    return await withDatabase(() => signingSecrets(services, teamId));
+  } catch (error) {
+    if (!(error instanceof SecretBoxError)) throw error;
+    services.log.error({ err: error, delivery: id }, 'the secret that signs a webhook cannot be read');
+    return null;
+  }
+}
+
 const unreadable = (): Tried => ({
   at: new Date().toISOString(),
   statusCode: null,
@@ -116,19 +134,20 @@ const unreadable = (): Tried => ({
 async function send(
   services: Services,
   message: Message,
-  { signal, timeoutSeconds }: DeliveryOptions,
+  { signal, timeoutSeconds, withDatabase }: DeliveryOptions,
 ): Promise<Tried> {
   const { url, body } = message;
+  const secrets = await readSecrets(services, message, withDatabase);
+  if (secrets === null) return unreadable();
   const at = new Date();
-  let began = performance.now();
+  const began = performance.now();
   const limit = limitTime(signal, timeoutSeconds * 1000);
   const tried = (result: Result, error: string | null): Tried => {
     const durationMs = Math.round(performance.now() - began);
     return { at: at.toISOString(), ...result, error, durationMs };
   };
   try {
-    const headers = signed(message, at, await signingSecrets(services, message.teamId));
-    began = performance.now();
+    const headers = signed(message, at, secrets);
     const { status, retryAfterSeconds } = await services.poster.post(url, {
       headers,
       body,
@@ -139,13 +158,6 @@ async function send(
     if (limit.isOver())
       return tried({ statusCode: null }, `${url.hostname} did not answer within ${timeoutSeconds} seconds.`);
     signal.throwIfAborted();
-    if (error instanceof SecretBoxError) {
-      services.log.error(
-        { err: error, delivery: message.id },
-        'the secret that signs a webhook cannot be read',
-      );
-      return unreadable();
-    }
     if (error instanceof SourceError) return tried({ statusCode: null }, error.message);
     throw error;
   } finally {

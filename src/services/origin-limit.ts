@@ -5,13 +5,17 @@ const ALTOGETHER = 64;
 /** Runs work at an origin (`SourceFile.origin`) once that, and the process, have room for it; rejects with the signal's reason when that is aborted first. */
 export type OriginLimit = <T>(origin: string, signal: AbortSignal, work: () => Promise<T>) => Promise<T>;
 
-/** Makes a limit of 8 at once for each origin and 64 altogether; first come, first served within what fits. */
-export function createOriginLimit(): OriginLimit {
+/** Makes a limit of 8 at once, or what is given, for each origin and 64 altogether; first come, first served within what fits. */
+export function createOriginLimit({
+  perOrigin = PER_ORIGIN,
+}: {
+  readonly perOrigin?: number;
+} = {}): OriginLimit {
   const running = new Map<string, number>();
   const waiting: { readonly origin: string; readonly start: () => void }[] = [];
   let total = 0;
 
-  const fits = (origin: string) => total < ALTOGETHER && (running.get(origin) ?? 0) < PER_ORIGIN;
+  const fits = (origin: string) => total < ALTOGETHER && (running.get(origin) ?? 0) < perOrigin;
   const take = (origin: string) => {
     total += 1;
     running.set(origin, (running.get(origin) ?? 0) + 1);

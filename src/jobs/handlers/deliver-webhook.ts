@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { Database } from '../../db/client.ts';
 import { abandonWebhook, deliverWebhook } from '../../services/deliver-webhook.ts';
+import { createOriginLimit } from '../../services/origin-limit.ts';
 import { createReceiverLimit } from '../../services/receiver-limit.ts';
 import { deliverWebhook as definition } from '../definitions.ts';
 import { WaitError } from '../errors.ts';
@@ -17,6 +18,8 @@ export interface DeliverySettings {
   readonly scale: number;
 }
 
+/** How many deliveries read or write the database at once, in this process. */
+const DATABASE_AT_ONCE = 4;
 /** Those whose receivers have no room go back to the queue together; so many milliseconds are they gathered. */
 const GATHER_MS = 20;
 
@@ -26,12 +29,16 @@ export function createDeliverWebhookHandler(
   settings: DeliverySettings,
 ): JobHandler<z.output<typeof definition.schema>> {
   const limit = createReceiverLimit();
+  const database = createOriginLimit({ perOrigin: DATABASE_AT_ONCE });
+  // Once a receiver has answered, only its record keeps the message from being sent again: no abort ends the wait for that.
+  const never = new AbortController().signal;
+  const withDatabase = <T>(work: () => Promise<T>) => database('database', never, work);
   const postpone = createPostponer(services.db);
   return {
     definition,
     async run(job, { signal }) {
       try {
-        await deliverWebhook(services, job, { ...settings, signal, limit });
+        await deliverWebhook(services, job, { ...settings, signal, limit, withDatabase });
       } catch (error) {
         if (!(error instanceof WaitError)) throw error;
         await postpone(job, error.seconds);
