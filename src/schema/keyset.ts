@@ -10,7 +10,7 @@ export interface PageArgs {
   readonly before?: string | null | undefined;
 }
 
-export type Direction = 'asc' | 'desc';
+type Direction = 'asc' | 'desc';
 
 /** The order of a list. Rows of the same instant are told apart by id; an ordinal is of one row only. */
 export interface ListOrder<Column extends string = 'createdAt' | 'updatedAt' | 'ordinal'> {
@@ -43,7 +43,7 @@ const [FIRST_INSTANT, LAST_INSTANT] = [
 ];
 
 /** The cursor of a row in a list. */
-export function encodeCursor(order: ListOrder, row: Positioned, parentId: string | null): string {
+function encodeCursor(order: ListOrder, row: Positioned, parentId: string | null): string {
   const value = row[order.by];
   if (value === undefined) throw new Error(`a row of ${order.list} was read without ${order.by}`);
   const parts = [nameOf(order), Number(value), row.id, parentId];

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { graphql, type VariablesOf } from '../support/graphql.ts';
 import { firstTeam, insertTeam, openRows, type Rows, type TeamRows } from '../support/rows.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
+import type { PageVariables } from './paging.ts';
 
 // How many rows a page may read: its own, the one behind it, and as many again for what planners do at the ends.
 const PAGE = 10;
@@ -186,14 +187,14 @@ type VideoFilter = NonNullable<VariablesOf<typeof VIDEOS>['filter']>;
 async function pagesOf(
   read: (page: object) => Promise<readonly { readonly cursor: string }[]>,
   middle: () => Promise<readonly { readonly cursor: string }[]>,
-) {
+): Promise<readonly PageVariables[]> {
   const [inTheMiddle] = await middle();
   const [fewBeforeTheEnd] = await read({ last: 50 });
   return [
     {},
-    { first: PAGE, after: inTheMiddle?.cursor },
-    { last: PAGE, before: inTheMiddle?.cursor },
-    { first: PAGE, after: fewBeforeTheEnd?.cursor },
+    { first: PAGE, after: inTheMiddle?.cursor ?? null },
+    { last: PAGE, before: inTheMiddle?.cursor ?? null },
+    { first: PAGE, after: fewBeforeTheEnd?.cursor ?? null },
     { last: PAGE },
   ];
 }
