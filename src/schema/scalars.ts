@@ -84,10 +84,15 @@ builder.scalarType('Metadata', {
 });
 
 /** Numbers beyond what a number can hold would come out as null. */
-function isJson(value: unknown): boolean {
-  if (typeof value === 'number') return Number.isFinite(value);
-  if (value === null || typeof value !== 'object') return true;
-  return Object.values(value).every(isJson);
+function isJson(whole: unknown): boolean {
+  // Not a call for each level: a value may be nested as deep as a body is long.
+  const left = [whole];
+  while (left.length > 0) {
+    const value = left.pop();
+    if (typeof value === 'number' && !Number.isFinite(value)) return false;
+    if (value !== null && typeof value === 'object') for (const part of Object.values(value)) left.push(part);
+  }
+  return true;
 }
 
 function parseJson(value: unknown): unknown {

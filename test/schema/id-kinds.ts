@@ -6,6 +6,7 @@ import type { Kind } from './team-things.ts';
  * id of another team, of nothing and of another type are tried there.
  */
 export const ID_KINDS: Readonly<Record<string, Kind>> = {
+  'CreateIndexInput.teamId': 'team',
   'CreateIntegrationInput.teamId': 'team',
   'CreateTaskInput.indexId': 'index',
   'CreateTaskInput.teamId': 'team',
@@ -16,9 +17,14 @@ export const ID_KINDS: Readonly<Record<string, Kind>> = {
   'Mutation.cancelImport(id)': 'import',
   'Mutation.cancelTask(id)': 'task',
   'Mutation.deleteImport(id)': 'import',
+  'Mutation.deleteIndex(id)': 'index',
   'Mutation.deleteIntegration(id)': 'integration',
+  'Mutation.deleteTask(id)': 'task',
+  'Mutation.deleteVideo(id)': 'video',
+  'Mutation.redeliverWebhook(importId)': 'import',
   'Mutation.retryImport(id)': 'import',
   'Mutation.retryTask(id)': 'task',
+  'Mutation.rotateWebhookSecret(teamId)': 'team',
   'ObjectsSourceInput.integrationId': 'integration',
   'Query.import(id)': 'import',
   'Query.importStatus(id)': 'import',
@@ -39,7 +45,9 @@ export const ID_KINDS: Readonly<Record<string, Kind>> = {
   'TaskFilter.teamId': 'team',
   'TaskFilter.videoId': 'video',
   'TaskObjectInput.integrationId': 'integration',
+  'UpdateIndexInput.id': 'index',
   'UpdateIntegrationInput.id': 'integration',
+  'UpdateVideoInput.id': 'video',
   'VideoFilter.indexId': 'index',
   'VideoFilter.teamId': 'team',
 };
@@ -53,9 +61,17 @@ export const MUTATION_SCOPES = {
   createTask: 'WRITE',
   cancelTask: 'WRITE',
   retryTask: 'WRITE',
+  deleteTask: 'WRITE',
+  updateVideo: 'WRITE',
+  deleteVideo: 'WRITE',
+  createIndex: 'WRITE',
+  updateIndex: 'WRITE',
+  deleteIndex: 'WRITE',
+  redeliverWebhook: 'WRITE',
   createIntegration: 'ADMIN',
   updateIntegration: 'ADMIN',
   deleteIntegration: 'ADMIN',
+  rotateWebhookSecret: 'ADMIN',
 } as const;
 
 /** Values that inputs are made of, by coordinate or type: good ones, so that the id is all that is wrong. */
