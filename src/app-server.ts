@@ -1,7 +1,7 @@
 import type { Health } from './app-health.ts';
 import type { Metrics } from './app-metrics.ts';
 import { httpMetrics, poolMetrics, watchHub } from './app-metrics-parts.ts';
-import { type OpenDatabase, openApiDatabase } from './app-parts.ts';
+import { type OpenDatabase, openApiDatabase, storageUrlOf } from './app-parts.ts';
 import type { Config } from './config.ts';
 import { createHub } from './events/hub.ts';
 import { createHttpServer, type HttpServer } from './http/server.ts';
@@ -12,10 +12,12 @@ import { createCursors } from './services/cursors.ts';
 import type { Services } from './services/deps.ts';
 import { createFigureReader } from './services/import-figures.ts';
 import { createMediaUrls } from './services/media-urls.ts';
+import { authenticateToken } from './services/upload-tokens.ts';
 import { findVideoFile } from './services/video-file.ts';
 import { authenticate } from './services/viewer.ts';
 import type { Setting } from './shutdown.ts';
 import type { Storage } from './storage/adapter.ts';
+import { openUploadStore } from './storage/upload-store.ts';
 
 interface ServerParts extends OpenDatabase, Pick<Secrets, 'secret'> {
   readonly services: Services;
@@ -40,6 +42,12 @@ export async function startServer(setting: Setting, parts: ServerParts): Promise
   const mediaUrls = createMediaUrls({ secret, publicUrl: () => url, seconds: config.mediaUrlSeconds });
   const figures = createFigureReader(api);
   const cursors = await createCursors(api);
+  const uploads = {
+    services,
+    store: await openUploadStore(storageUrlOf(config)),
+    maxBytes: config.uploadMaxBytes,
+    publicUrl: config.publicUrl,
+  };
   const server = createHttpServer({
     host: config.host,
     port: config.port,
@@ -47,9 +55,10 @@ export async function startServer(setting: Setting, parts: ServerParts): Promise
     production: config.production,
     log,
     schema,
-    authenticate: (key) => authenticate(api, key),
+    authenticate: (key) => (key.startsWith('slu_') ? authenticateToken(api, key) : authenticate(api, key)),
     createContext: (viewer) => ({ viewer, db: api, services, figures, hub, cursors, mediaUrls }),
     media: { urls: mediaUrls, find: (video) => findVideoFile({ db: api, storage }, video) },
+    uploads,
     health: health.parts,
     metrics: metrics.render,
     deadlineSeconds: (operation) => deadlineOf(config, operation),

@@ -48,6 +48,7 @@ export function createWork({ config, log, shutdown }: Setting, parts: WorkParts)
     log,
     secrets,
     integrationSources,
+    storage,
     changes: createChanges(notifications),
     prober: createProber(looks),
     urlFile: (url) => createUrlFile(http, new URL(url)),

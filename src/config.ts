@@ -92,6 +92,12 @@ const settings = z.object({
   SLUICE_ALLOW_FOLDERS: folders,
   SLUICE_AWS_DEFAULT_CREDENTIALS: flag.optional(),
   SLUICE_ALLOW_ORIGINS: list,
+  SLUICE_UPLOAD_MAX_BYTES: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(5 * 1024 ** 4)
+    .default(2_147_483_648),
   SLUICE_TRANSFER_CONCURRENCY: count(8),
   SLUICE_INDEX_CONCURRENCY: count(availableParallelism()),
   SLUICE_LEASE_SECONDS: seconds(30),
@@ -145,6 +151,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env) {
     allowFolders: env.SLUICE_ALLOW_FOLDERS,
     awsDefaultCredentials: env.SLUICE_AWS_DEFAULT_CREDENTIALS ?? false,
     allowOrigins: env.SLUICE_ALLOW_ORIGINS,
+    uploadMaxBytes: env.SLUICE_UPLOAD_MAX_BYTES,
     transferConcurrency: env.SLUICE_TRANSFER_CONCURRENCY,
     indexConcurrency: env.SLUICE_INDEX_CONCURRENCY,
     leaseSeconds: env.SLUICE_LEASE_SECONDS,

@@ -6,6 +6,7 @@ import { integrations } from './tables/integrations.ts';
 import { jobs } from './tables/jobs.ts';
 import * as tasks from './tables/tasks.ts';
 import * as teams from './tables/teams.ts';
+import * as uploads from './tables/uploads.ts';
 import * as videos from './tables/videos.ts';
 
 /** Every table, under the names that relational queries use. */
@@ -25,6 +26,8 @@ export const tables = {
   videoKeys: videos.videoKeys,
   contentClaims: videos.contentClaims,
   sourceVersions: videos.sourceVersions,
+  uploads: uploads.uploads,
+  uploadTokens: uploads.uploadTokens,
   jobs,
 };
 
@@ -49,6 +52,7 @@ export const relations = defineRelations(tables, (r) => ({
     index: r.one.indexes({ from: r.tasks.indexId, to: r.indexes.id, optional: false }),
     video: r.one.videos({ from: r.tasks.videoId, to: r.videos.id }),
     integration: r.one.integrations({ from: r.tasks.integrationId, to: r.integrations.id }),
+    upload: r.one.uploads({ from: r.tasks.uploadId, to: r.uploads.id }),
     live: r.one.taskProgress({ from: r.tasks.id, to: r.taskProgress.taskId }),
   },
   videos: {

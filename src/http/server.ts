@@ -15,6 +15,8 @@ import { type HealthOptions, registerHealth } from './health.ts';
 import { createKeyWatch } from './key-watch.ts';
 import { registerMedia } from './media.ts';
 import { type MetricsOptions, registerMetrics } from './metrics.ts';
+import { createUploadServer, type UploadOptions } from './upload-server.ts';
+import { registerUploads } from './uploads.ts';
 import { serveWebSockets } from './websocket.ts';
 import { createGraphQL } from './yoga.ts';
 
@@ -39,6 +41,8 @@ export interface HttpServerOptions extends HealthOptions {
       readonly videoId: string;
     }) => Promise<VideoFile | null>;
   };
+  /** What /uploads needs, which is not there without. */
+  readonly uploads?: UploadOptions;
   /** The figures for /metrics, which is not there without them. */
   readonly metrics?: MetricsOptions['metrics'];
 }
@@ -72,12 +76,16 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   if (options.metrics !== undefined) registerMetrics(server, { metrics: options.metrics, authenticate });
   registerMedia(server, options.media);
   registerGraphiql(server, { graphiql });
+  const uploads =
+    options.uploads && createUploadServer({ ...options.uploads, allowOrigins: options.allowOrigins });
   const endStreams = registerGraphQL(server, { yoga, authenticate, keys });
+  if (uploads) registerUploads(server, { ...options, uploads });
   const endSockets = serveWebSockets({ ...options, server: server.server, yoga, keys, mask });
   let draining: Promise<void> | undefined;
   const drainAll = async (): Promise<void> => {
     const drained = traffic.drain();
     endStreams();
+    uploads?.release();
     await Promise.all([endSockets(), drained]);
   };
   const drain = (): Promise<void> => {

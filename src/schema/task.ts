@@ -23,7 +23,7 @@ const STATUSES = [
 ] as const;
 const OUTCOMES = ['CREATED', 'UPDATED', 'SKIPPED', 'FAILED', 'CANCELED'] as const;
 const SKIP_REASONS = ['SAME_CONTENT', 'SAME_RECORD', 'FAILED_BEFORE', 'SUPERSEDED'] as const;
-const WAIT_REASONS = ['WORKER', 'RETRY', 'STORAGE', 'SAME_CONTENT'] as const;
+const WAIT_REASONS = ['WORKER', 'RETRY', 'UPLOAD', 'STORAGE', 'SAME_CONTENT'] as const;
 
 export const TaskStatus = builder.enumType('TaskStatus', {
   description:
@@ -36,7 +36,8 @@ export const SkipReason = builder.enumType('SkipReason', {
   values: SKIP_REASONS,
 });
 const WaitReason = builder.enumType('WaitReason', {
-  description: 'SAME_CONTENT: another unfinished task of the index has the same content.',
+  description:
+    'UPLOAD: its upload is not complete; progress tells how far that is. SAME_CONTENT: another unfinished task of the index has the same content.',
   values: WAIT_REASONS,
 });
 
@@ -90,7 +91,8 @@ export const Task = builder.drizzleNode('tasks', {
     systemName: t.exposeString('systemName', { nullable: true }),
     sourceKey: t.exposeString('sourceKey', {
       nullable: true,
-      description: "Where it comes from: the object's key, or the path below the folder. Null for URLs.",
+      description:
+        "Where it comes from: the object's key, or the path below the folder. Null for URLs and uploads.",
     }),
     name: t.exposeString('name', { description: 'As given, else the fileName.' }),
     status: t.field({

@@ -2,11 +2,12 @@ import { z } from 'zod';
 import type { Transaction } from '../db/client.ts';
 import { uuidv7 } from '../db/ids.ts';
 import { tasks } from '../db/tables/tasks.ts';
+import type { UploadMetadata } from '../db/tables/uploads.ts';
 import { transaction } from '../db/transaction.ts';
 import { transferVideo } from '../jobs/definitions.ts';
 import { enqueue } from '../jobs/queue.ts';
 import type { Services } from './deps.ts';
-import { hashObject, hashUrl } from './entry.ts';
+import { hashObject, hashUpload, hashUrl } from './entry.ts';
 import { idempotencyOf, usedKey, useKey } from './idempotency.ts';
 import { findTarget, type Target } from './import-target.ts';
 import { objectKey, parseInput, sha256, text } from './input-rules.ts';
@@ -15,12 +16,14 @@ import { sealUrl } from './source-urls.ts';
 import { waitingStages } from './stages.ts';
 import { importOptions, videoUrl } from './start-import-input.ts';
 import { unchangedVersion } from './unchanged-version.ts';
+import { useUploads } from './use-uploads.ts';
 import type { Viewer } from './viewer.ts';
 
 const createTaskInput = z.object({
   // The schema has seen to it that exactly one is there.
   from: z.object({
     url: z.string().pipe(videoUrl).nullish(),
+    uploadId: z.string().nullish(),
     object: z.object({ integrationId: z.string(), key: objectKey }).nullish(),
   }),
   name: text(1, 255).nullish(),
@@ -43,12 +46,16 @@ type CreateTask = z.output<typeof createTaskInput>;
  */
 export async function createTask(services: Services, viewer: Viewer, input: unknown): Promise<string> {
   const parsed = parseInput(createTaskInput, 'input', input);
-  const { object } = parsed.from;
+  const { object, uploadId } = parsed.from;
   const integration = object && {
     id: object.integrationId,
     path: ['input', 'from', 'object', 'integrationId'],
   };
-  const target = await findTarget(services.db, viewer, { ...parsed, integration: integration ?? null });
+  const target = await findTarget(services.db, viewer, {
+    ...parsed,
+    integration: integration ?? null,
+    uploads: uploadId == null ? [] : [{ id: uploadId, path: ['input', 'from', 'uploadId'] }],
+  });
   const key = idempotencyOf(target, parsed);
   const earlier = await usedKey(services.db, key);
   if (earlier?.taskId) return earlier.taskId;
@@ -56,9 +63,12 @@ export async function createTask(services: Services, viewer: Viewer, input: unkn
   const made = await transaction(services.db, async (tx) => {
     const used = await usedKey(tx, key);
     if (used?.taskId) return { taskId: used.taskId, isNew: false };
-    const taskId = await insertTask(tx, target, { input: parsed, source });
+    const [upload] = await useUploads(tx, target.uploads, null);
+    const waitingFor = upload === undefined || upload.isComplete ? 'WORKER' : 'UPLOAD';
+    const taskId = await insertTask(tx, target, { input: parsed, source, waitingFor });
     await useKey(tx, key, { taskId });
-    await enqueue(tx, transferVideo, { subjectId: taskId, teamId: target.teamId, payload: {} });
+    if (waitingFor === 'WORKER')
+      await enqueue(tx, transferVideo, { subjectId: taskId, teamId: target.teamId, payload: {} });
     return { taskId, isNew: true };
   });
   if (made.isNew) {
@@ -71,6 +81,14 @@ export async function createTask(services: Services, viewer: Viewer, input: unkn
 /** Where the task's video comes from, as its row tells it. */
 async function sourceOf(services: Services, target: Target, { from, incremental }: CreateTask) {
   const { object, url } = from;
+  const [upload] = target.uploads.values();
+  if (upload !== undefined)
+    return {
+      uploadId: upload.id,
+      sourceHash: hashUpload(upload.id),
+      bytesTotal: upload.length,
+      fileName: fileNameOfUpload(upload.metadata),
+    };
   if (object == null) {
     if (url == null) throw new Error('the input names no source');
     return {
@@ -110,10 +128,22 @@ function decodeSegments(path: string): string {
   }
 }
 
+/** As the client has told it with the upload, where it can be one. */
+function fileNameOfUpload(metadata: UploadMetadata | null): string {
+  const name = text(1, 255).safeParse(fileNameOf(metadata?.filename ?? ''));
+  return name.success ? name.data : 'upload';
+}
+
+interface NewTask {
+  readonly input: CreateTask;
+  readonly source: Awaited<ReturnType<typeof sourceOf>>;
+  readonly waitingFor: 'WORKER' | 'UPLOAD';
+}
+
 async function insertTask(
   tx: Transaction,
   target: Target,
-  { input, source }: { readonly input: CreateTask; readonly source: Awaited<ReturnType<typeof sourceOf>> },
+  { input, source, waitingFor }: NewTask,
 ): Promise<string> {
   const fileName = input.fileName ?? source.fileName;
   const id = uuidv7();
@@ -131,7 +161,7 @@ async function insertTask(
     metadata: input.metadata ?? null,
     incremental: input.incremental,
     expectedSha256: input.sha256 ?? null,
-    waitingFor: 'WORKER',
+    waitingFor,
     stages: waitingStages(),
   });
   return id;

@@ -5,7 +5,8 @@ import type { StoredSystemMetadata } from '../db/tables/videos.ts';
 import type { Changes } from '../events/changes.ts';
 import type { ClaimToken } from '../jobs/job.ts';
 import type { JobSignal } from '../jobs/queue.ts';
-import type { SourceFile } from '../sources/source.ts';
+import type { ProbedFile, SourceFile } from '../sources/source.ts';
+import type { Storage } from '../storage/adapter.ts';
 import type { IntegrationSources } from './integration-sources.ts';
 import type { OriginLimit } from './origin-limit.ts';
 import type { Requirements } from './requirements.ts';
@@ -31,7 +32,7 @@ export type Probe =
 export interface Prober {
   /** Looks at a file by range requests. Rejects only when its signal is aborted. */
   look(
-    file: SourceFile,
+    file: ProbedFile,
     options: {
       readonly knownVersion: string | null;
       readonly requirements: Requirements;
@@ -57,6 +58,8 @@ export interface Services {
   /** The file behind a URL that was checked before. */
   readonly urlFile: (url: string) => SourceFile;
   readonly integrationSources: IntegrationSources;
+  /** Where bytes are kept. */
+  readonly storage: Storage;
   /** Encrypts what is stored and must not be read from the database alone. */
   readonly secrets: SecretBox;
   /** How many looks at once, over all imports that this process plans. */

@@ -4,6 +4,7 @@ import { wakeForgotten } from './content-claims.ts';
 import type { Services } from './deps.ts';
 import { finishImports } from './finish-import.ts';
 import { planRecurringJobs } from './housekeeping-jobs.ts';
+import { seeToUploads } from './upload-chores.ts';
 
 const EVERY_SECONDS = 10;
 /** How long a stop waits for what is going on: a database that does not answer must not hold up the end. */
@@ -21,6 +22,7 @@ export interface Housekeeping {
 const CHORES: readonly ((services: Services) => Promise<void>)[] = [
   (services) => finishImports(services),
   (services) => planRecurringJobs(services.db),
+  seeToUploads,
   async (services) => {
     if ((await wakeForgotten(services.db)) > 0) services.jobs.wake(settleContent.kind);
   },
@@ -28,7 +30,7 @@ const CHORES: readonly ((services: Services) => Promise<void>)[] = [
 
 /**
  * Looks every ten seconds, jittered so that several servers do not all look at once, for imports that should have ended, for
- * tasks that wait for nobody, and whether the jobs that come round are planned.
+ * tasks that wait for nobody, uploads, and whether the jobs that come round are planned.
  * @param everySeconds the time between two looks, give or take half of it
  */
 export function createHousekeeping(

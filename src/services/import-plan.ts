@@ -11,9 +11,10 @@ import { type Decision, type Judging, judgeEntries } from './judge-entries.ts';
 import { toInput } from './list-entries.ts';
 import { createListing } from './listing.ts';
 import { mostRestrictive } from './requirements.ts';
-import { integrationIdOf, parseStartImport, type StartImport } from './start-import-input.ts';
+import { integrationIdOf, parseStartImport, type StartImport, uploadsOf } from './start-import-input.ts';
 import { DUPLICATE, objectEntry, repeatedIn, videoEntry } from './store-entries.ts';
 import { limitTime } from './time-limit.ts';
+import { assertUsable } from './use-uploads.ts';
 import type { Viewer } from './viewer.ts';
 
 /** How many entries of each list are told; all are counted. */
@@ -59,7 +60,12 @@ export interface ImportPlan {
  */
 export async function planOfImport(services: Services, viewer: Viewer, input: unknown): Promise<ImportPlan> {
   const parsed = parseStartImport(input);
-  const target = await findTarget(services.db, viewer, { ...parsed, integration: integrationIdOf(parsed) });
+  const target = await findTarget(services.db, viewer, {
+    ...parsed,
+    integration: integrationIdOf(parsed),
+    uploads: uploadsOf(parsed),
+  });
+  assertUsable(target.uploads);
   const limit = limitTime(new AbortController().signal, services.planSeconds * 1000);
   // Every entry of a window listens to it.
   setMaxListeners(0, limit.signal);
@@ -68,7 +74,7 @@ export async function planOfImport(services: Services, viewer: Viewer, input: un
     const judging = judgingOf(services, target, { input: parsed, signal: limit.signal });
     const judge = (entries: readonly Entry[]) =>
       judgeEntries(judging, entries, async (batch) => plan.take(batch));
-    const named = plan.findNamed(namedEntries(judging, parsed));
+    const named = plan.findNamed(namedEntries(services, target, parsed));
     for (let at = 0; at < named.length && !limit.isOver(); at += WINDOW)
       await judge(named.slice(at, at + WINDOW));
     for await (const entries of listedEntries(judging, parsed)) {
@@ -112,9 +118,13 @@ function judgingOf(
 const numbered = (inputs: readonly StoredInput[], from = 0): readonly Entry[] =>
   inputs.map((input, at) => ({ ordinal: from + at, input }));
 
-const namedEntries = ({ services, teamId }: Judging, { from: { videos, objects } }: StartImport) =>
+const namedEntries = (
+  { secrets }: Services,
+  { teamId, uploads }: Target,
+  { from: { videos, objects } }: StartImport,
+) =>
   numbered([
-    ...(videos?.videos.map((video) => videoEntry(video, services.secrets, teamId)) ?? []),
+    ...(videos?.videos.map((video) => videoEntry(video, { secrets, teamId, uploads })) ?? []),
     ...(objects?.objects.map(objectEntry) ?? []),
   ]);
 
@@ -215,7 +225,7 @@ function toPlanned(input: StoredInput): PlannedVideo {
     name: input.name ?? input.fileName,
     sourceKey: isObject(input) ? input.key : null,
     externalId: isObject(input) ? null : input.externalId,
-    size: isObject(input) ? (input.size ?? null) : null,
+    size: input.size ?? null,
     duration: null,
     width: null,
     height: null,

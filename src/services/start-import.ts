@@ -17,8 +17,15 @@ import { storePage } from './list-entries.ts';
 import { firstPage } from './list-first-page.ts';
 import { planImport } from './plan-import.ts';
 import { runningImport } from './running-import.ts';
-import { integrationIdOf, parseStartImport, type StartImport, sourceKindOf } from './start-import-input.ts';
+import {
+  integrationIdOf,
+  parseStartImport,
+  type StartImport,
+  sourceKindOf,
+  uploadsOf,
+} from './start-import-input.ts';
 import { insertEntries } from './store-entries.ts';
+import { useUploads } from './use-uploads.ts';
 import type { Viewer } from './viewer.ts';
 
 /**
@@ -34,7 +41,11 @@ import type { Viewer } from './viewer.ts';
  */
 export async function startImport(services: Services, viewer: Viewer, input: unknown): Promise<string> {
   const parsed = parseStartImport(input);
-  const target = await findTarget(services.db, viewer, { ...parsed, integration: integrationIdOf(parsed) });
+  const target = await findTarget(services.db, viewer, {
+    ...parsed,
+    integration: integrationIdOf(parsed),
+    uploads: uploadsOf(parsed),
+  });
   const started = Date.now();
   const key = idempotencyOf(target, parsed);
   const used = await usedKey(services.db, key);
@@ -80,6 +91,7 @@ async function storeImport(services: Services, given: NewImport): Promise<Stored
     if (used?.importId) return { importId: used.importId, job: null };
     const isSame = await lockIntegration(tx, given);
     const importId = await insertImport(tx, given);
+    await useUploads(tx, target.uploads, importId);
     await useKey(tx, key, { importId });
     await insertAllEntries(tx, services, { ...given, page: isSame ? given.page : null, importId });
     const job = await enqueueClaimed(tx, planImportJob, {
@@ -147,6 +159,7 @@ async function insertAllEntries(
     importId,
     teamId: target.teamId,
     secrets: services.secrets,
+    uploads: target.uploads,
     videos: videos?.videos ?? [],
     objects: objects?.objects ?? [],
   });

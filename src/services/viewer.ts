@@ -9,6 +9,26 @@ export interface Viewer {
   readonly scopes: readonly string[];
   readonly defaultTeamId: string;
   readonly teamIds: readonly string[];
+  /** Set for an upload token, which may do with its one upload what it is for, and nothing else. */
+  readonly uploadToken?: UploadToken;
+}
+
+/** What a token for one upload allows. */
+export interface UploadToken {
+  readonly id: string;
+  /** The index that its video is for. */
+  readonly indexId: string;
+  /** In bytes. */
+  readonly maxBytes: number;
+}
+
+/** What a key may be allowed to do; each includes those before it. */
+const SCOPES = ['READ', 'WRITE', 'ADMIN'] as const;
+type Scope = (typeof SCOPES)[number];
+
+/** Whether the viewer's key has a scope, or one that includes it. */
+export function hasScope({ scopes }: Pick<Viewer, 'scopes'>, scope: Scope): boolean {
+  return SCOPES.slice(SCOPES.indexOf(scope)).some((each) => scopes.includes(each));
 }
 
 const KEY_FORMAT = /^slc_[A-Za-z0-9_-]{32,200}$/;
