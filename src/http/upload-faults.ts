@@ -32,7 +32,7 @@ export function answerOfFault(log: Logger, fault: unknown): FaultAnswer {
     return answer(503, 'The database cannot be reached at the moment. Try again.');
   }
   const own = ownAnswer(fault);
-  if (own !== null && own.status_code < 500) return own;
+  if (own !== null && own.status_code !== 500) return own;
   const errorId = randomUUID();
   // Cut requests end like this, too: nobody reads the answer to them.
   const level = fault === ERRORS.FILE_WRITE_ERROR ? 'info' : 'error';

@@ -22,9 +22,9 @@ export async function reportReceived(
   if (figures.length === 0) return;
   const { rows } = await db.execute<{ team_id: string; import_id: string | null }>(sql`
     update tasks t set bytes_done = r.received, bytes_total = u.length,
-           fraction = greatest(t.fraction, ${overallFraction('UPLOAD', RECEIVED_SHARE)} * r.received / greatest(u.length, 1)),
+           fraction = greatest(t.fraction, ${overallFraction('UPLOAD', RECEIVED_SHARE)}::float8 * r.received / greatest(u.length, 1)),
            stages = jsonb_set(t.stages, '{0}', t.stages -> 0 || jsonb_build_object('state', 'RUNNING',
-             'fraction', ${RECEIVED_SHARE} * r.received / greatest(u.length, 1),
+             'fraction', ${RECEIVED_SHARE}::float8 * r.received / greatest(u.length, 1),
              'startedAt', coalesce(t.stages -> 0 ->> 'startedAt', to_char(now() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')))),
            progressed_at = ${databaseNow}
       from jsonb_to_recordset(${JSON.stringify(figures)}::jsonb) as r(id uuid, received bigint)
