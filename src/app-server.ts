@@ -12,6 +12,7 @@ import { createCursors } from './services/cursors.ts';
 import type { Services } from './services/deps.ts';
 import { createFigureReader } from './services/import-figures.ts';
 import { createMediaUrls } from './services/media-urls.ts';
+import { createRateLimit } from './services/rate-limit.ts';
 import { authenticateToken } from './services/upload-tokens.ts';
 import { findVideoFile } from './services/video-file.ts';
 import { authenticate } from './services/viewer.ts';
@@ -45,9 +46,9 @@ export async function startServer(setting: Setting, parts: ServerParts): Promise
   const uploads = {
     services,
     store: await openUploadStore(storageUrlOf(config)),
-    maxBytes: config.uploadMaxBytes,
     publicUrl: config.publicUrl,
   };
+  const rateLimit = createRateLimit(api, config.rateCallsPerMinute);
   const server = createHttpServer({
     host: config.host,
     port: config.port,
@@ -56,7 +57,16 @@ export async function startServer(setting: Setting, parts: ServerParts): Promise
     log,
     schema,
     authenticate: (key) => (key.startsWith('slu_') ? authenticateToken(api, key) : authenticate(api, key)),
-    createContext: (viewer) => ({ viewer, db: api, services, figures, hub, cursors, mediaUrls }),
+    createContext: (viewer) => ({
+      viewer,
+      db: api,
+      services,
+      figures,
+      hub,
+      cursors,
+      mediaUrls,
+      rateLimit,
+    }),
     media: { urls: mediaUrls, find: (video) => findVideoFile({ db: api, storage }, video) },
     uploads,
     health: health.parts,

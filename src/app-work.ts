@@ -61,6 +61,7 @@ export function createWork({ config, log, shutdown }: Setting, parts: WorkParts)
       if (shutdown.isStopping) lease.abort(new WorkerStoppedError());
       return lease;
     },
+    uploadMaxBytes: config.uploadMaxBytes,
     planSeconds: config.planSeconds,
     leaseSeconds: config.leaseSeconds,
     mediaUrlSeconds: config.mediaUrlSeconds,

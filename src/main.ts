@@ -7,12 +7,14 @@ import { type Config, readConfig } from './config.ts';
 import { createLog as openLog } from './log.ts';
 import { stopRunningApps } from './shutdown.ts';
 
-const USAGE = `Usage: sluice [all | api | worker | migrate | rotate-secrets | demo [--exit] | help]
+const USAGE = `Usage: sluice [all | api | worker | migrate | teams … | keys … | rotate-secrets | demo [--exit] | help]
 
   all              API and worker in one process (what is done without a command)
   api              the API alone; any number of processes on one DATABASE_URL
   worker           a worker alone, likewise; it answers /health and /metrics on SLUICE_HEALTH_PORT
   migrate          brings the database of DATABASE_URL up to date, and ends
+  teams            create, set or list: teams, and what their videos may come to
+  keys             create, list or revoke: API keys, their scopes and teams
   rotate-secrets   encrypts stored secrets with SLUICE_SECRET_KEY that one of SLUICE_PREVIOUS_SECRET_KEYS has encrypted
   demo             imports sample clips and shows their progress; --exit ends after the outcomes
 
@@ -32,6 +34,10 @@ async function main(args: readonly string[]): Promise<number> {
       return await runWorker(readConfig());
     case 'migrate':
       return await (await import('./migrate-command.ts')).runMigrate(readConfig(), createLog);
+    case 'teams':
+      return await (await import('./teams-command.ts')).runTeams({ args: options, readConfig, createLog });
+    case 'keys':
+      return await (await import('./keys-command.ts')).runKeys({ args: options, readConfig, createLog });
     case 'rotate-secrets':
       return await (await import('./rotate-secrets-command.ts')).runRotateSecrets(readConfig(), createLog);
     case 'demo':
@@ -127,6 +133,7 @@ const untilStopped = (app: App, log: Logger): Promise<void> => listenForSignals(
 function describe(error: unknown): string {
   const expected = [
     'ConfigError',
+    'UsageError',
     'DatabaseStartError',
     'DatabaseUnusableError',
     'SchemaTooNewError',

@@ -1,9 +1,7 @@
 import type { Logger } from 'pino';
+import { withDatabase } from './command-database.ts';
 import type { Config } from './config.ts';
 import { createDatabase } from './db/client.ts';
-import { lockDataDir } from './db/embedded/data-dir-lock.ts';
-import { startPostgres } from './db/embedded/start.ts';
-import { migrate } from './db/migrate.ts';
 import { loadSecrets } from './secret-key.ts';
 import { type Rotated, rotateSecrets } from './services/rotate-secrets.ts';
 
@@ -25,7 +23,7 @@ export async function runRotateSecrets(
   const onSignal = () => stop.abort();
   process.once('SIGINT', onSignal).once('SIGTERM', onSignal);
   try {
-    const rotated = await withDatabase(config, log, (url) =>
+    const rotated = await withDatabase({ config, log, besideServer: false }, (url) =>
       rotate({ config, log, url, signal: stop.signal }),
     );
     return report(rotated);
@@ -38,22 +36,6 @@ export async function runRotateSecrets(
   }
 }
 
-/** Opens the database that is configured, else our own for as long as `work` takes. */
-async function withDatabase<T>(config: Config, log: Logger, work: (url: string) => Promise<T>): Promise<T> {
-  if (config.databaseUrl !== undefined) return await work(config.databaseUrl);
-  const unlock = await lockDataDir(config.dataDir);
-  try {
-    const postgres = await startPostgres({ dataDir: config.dataDir, log });
-    try {
-      return await work(postgres.url);
-    } finally {
-      await postgres.stop();
-    }
-  } finally {
-    await unlock();
-  }
-}
-
 interface Rotation {
   readonly config: Config;
   readonly log: Logger;
@@ -62,7 +44,6 @@ interface Rotation {
 }
 
 async function rotate({ config, log, url, signal }: Rotation): Promise<readonly Rotated[]> {
-  await migrate({ url, log });
   const { secrets } = await loadSecrets(config);
   const client = createDatabase({ url, log, max: 1, applicationName: 'sluice rotate-secrets' });
   try {

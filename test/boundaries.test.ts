@@ -47,6 +47,10 @@ const APP_FILES = new Set([
   'secret-key.ts',
   'log.ts',
   'migrate-command.ts',
+  'command-database.ts',
+  'command-options.ts',
+  'keys-command.ts',
+  'teams-command.ts',
   'rotate-secrets-command.ts',
   'demo-command.ts',
 ]);

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { DrizzleQueryError } from 'drizzle-orm';
 import { GraphQLError } from 'graphql';
 import type { Logger } from 'pino';
-import { BadFilterError, TOO_COMPLEX } from '../services/errors.ts';
+import { BadFilterError, ForbiddenError, TOO_COMPLEX } from '../services/errors.ts';
 import { isDatabaseAway } from '../services/when-connected.ts';
 
 const code = (error: GraphQLError) => error.extensions.code;
@@ -126,5 +126,9 @@ function toExpected(error: unknown): GraphQLError | null {
   if (cause === undefined || cause instanceof GraphQLError) return withCode(withoutValue(error));
   if (cause instanceof BadFilterError)
     return derived(error, { message: cause.message, extensions: { code: 'BAD_USER_INPUT' } });
+  if (cause instanceof ForbiddenError) {
+    const { message, requiredScope } = cause;
+    return derived(error, { message, extensions: { code: 'FORBIDDEN', requiredScope } });
+  }
   return null;
 }

@@ -1,7 +1,8 @@
 import { PassThrough, pipeline, Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Viewer } from '../services/viewer.ts';
-import { type Authenticate, bearerKey } from './auth.ts';
+import { bearerKey } from './auth.ts';
+import { isTooMany, type KeyGuard } from './key-guard.ts';
 import type { KeyWatch } from './key-watch.ts';
 import type { Yoga } from './yoga.ts';
 
@@ -12,7 +13,7 @@ const MAX_BODY_BYTES_WITHOUT_KEY = 64 * 1024;
 
 export interface GraphQLRouteOptions {
   readonly yoga: Yoga;
-  readonly authenticate: Authenticate;
+  readonly guard: KeyGuard;
   readonly keys: KeyWatch;
 }
 
@@ -41,7 +42,7 @@ export function registerGraphQL(server: FastifyInstance, options: GraphQLRouteOp
     );
     scope.post('/graphql', {
       bodyLimit: MAX_BODY_BYTES,
-      onRequest: (request, reply) => admit(request, reply, options.authenticate),
+      onRequest: (request, reply) => admit(request, reply, options.guard),
       errorHandler: (error: { readonly statusCode?: number; readonly message: string }, _request, reply) => {
         const status = error.statusCode ?? 500;
         if (status >= 500) throw error;
@@ -70,14 +71,25 @@ export function registerGraphQL(server: FastifyInstance, options: GraphQLRouteOp
   };
 }
 
-async function admit(request: FastifyRequest, reply: FastifyReply, authenticate: Authenticate) {
-  const key = bearerKey(request.headers.authorization);
-  request.viewer = key === null ? null : await authenticate(key);
-  if (request.viewer !== null) return;
-  if (!(Number(request.headers['content-length']) <= MAX_BODY_BYTES_WITHOUT_KEY))
-    reply.header('connection', 'close');
-  const message = 'An API key is needed: send it as "Authorization: Bearer slc_…".';
-  return reply.code(401).header('www-authenticate', 'Bearer').send(failure(message, 'UNAUTHENTICATED'));
+async function admit(request: FastifyRequest, reply: FastifyReply, guard: KeyGuard) {
+  const { headers, ip } = request;
+  const admitted = await guard.admit(headers.authorization, ip);
+  if (admitted !== null && !isTooMany(admitted)) {
+    request.viewer = admitted;
+    return;
+  }
+  if (!(Number(headers['content-length']) <= MAX_BODY_BYTES_WITHOUT_KEY)) reply.header('connection', 'close');
+  if (admitted === null) {
+    const message = 'An API key is needed: send it as "Authorization: Bearer slc_…".';
+    return reply.code(401).header('www-authenticate', 'Bearer').send(failure(message, 'UNAUTHENTICATED'));
+  }
+  const { retryAfterSeconds } = admitted;
+  const message = `Too many wrong API keys came from this address. Try again in ${retryAfterSeconds} seconds.`;
+  const error = { message, extensions: { code: 'RATE_LIMITED', retryAfterSeconds } };
+  return reply
+    .code(429)
+    .header('retry-after', String(retryAfterSeconds))
+    .send({ errors: [error] });
 }
 
 /** Lets Yoga answer; what it does for a client that has gone away ends. Null without a body. */
@@ -93,7 +105,7 @@ async function execute(
   return await yoga.fetch(
     'http://localhost/graphql',
     { method: 'POST', headers: { accept, 'content-type': 'application/json' }, body, signal: gone.signal },
-    { viewer },
+    { viewer, tellRetryAfter: (seconds) => void reply.header('retry-after', String(seconds)) },
   );
 }
 

@@ -25,7 +25,7 @@ export function createHealthServer(options: HealthServerOptions): HealthServer {
   const { host, port, log, metrics } = options;
   const server = createFastify(log);
   registerHealth(server, options);
-  registerMetrics(server, { metrics, authenticate: null });
+  registerMetrics(server, { metrics, guard: null });
   return {
     start: () => listen(server, { host, port, setting: 'SLUICE_HEALTH_PORT' }),
     stop: () => server.close(),

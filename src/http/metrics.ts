@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import ipaddr from 'ipaddr.js';
-import { type Authenticate, bearerKey } from './auth.ts';
+import { hasScope } from '../services/viewer.ts';
+import { isTooMany, type KeyGuard } from './key-guard.ts';
 
 /** All figures, as Prometheus reads them. */
 export interface MetricsText {
@@ -11,14 +12,14 @@ export interface MetricsText {
 export interface MetricsOptions {
   readonly metrics: () => Promise<MetricsText>;
   /** Finds who is behind a key; null: everybody may read them. */
-  readonly authenticate: Authenticate | null;
+  readonly guard: KeyGuard | null;
 }
 
 /** GET /metrics: for an ADMIN key, or without a key for who asks from this machine. */
-export function registerMetrics(server: FastifyInstance, { metrics, authenticate }: MetricsOptions): void {
+export function registerMetrics(server: FastifyInstance, { metrics, guard }: MetricsOptions): void {
   server.get('/metrics', async (request, reply) => {
     reply.header('cache-control', 'no-store');
-    const refusal = authenticate === null ? null : await refusalOf(request, authenticate);
+    const refusal = guard === null ? null : await refusalOf(request, guard);
     if (refusal === 401) reply.header('www-authenticate', 'Bearer');
     if (refusal !== null)
       return reply
@@ -29,12 +30,13 @@ export function registerMetrics(server: FastifyInstance, { metrics, authenticate
   });
 }
 
-async function refusalOf(request: FastifyRequest, authenticate: Authenticate): Promise<401 | 403 | null> {
-  if (request.headers.authorization === undefined) return isLocal(request) ? null : 401;
-  const key = bearerKey(request.headers.authorization);
-  const viewer = key === null ? null : await authenticate(key);
+async function refusalOf(request: FastifyRequest, guard: KeyGuard): Promise<401 | 403 | 429 | null> {
+  const { authorization } = request.headers;
+  if (authorization === undefined) return isLocal(request) ? null : 401;
+  const viewer = await guard.admit(authorization, request.ip);
   if (viewer === null) return 401;
-  return viewer.scopes.includes('ADMIN') ? null : 403;
+  if (isTooMany(viewer)) return 429;
+  return hasScope(viewer, 'ADMIN') ? null : 403;
 }
 
 /** What a proxy says about whom it asks for. It may say anything, so that it never makes anybody local. */

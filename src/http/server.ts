@@ -12,6 +12,7 @@ import { createFastify, listen } from './fastify.ts';
 import { registerGraphiql } from './graphiql-route.ts';
 import { registerGraphQL } from './graphql-route.ts';
 import { type HealthOptions, registerHealth } from './health.ts';
+import { createKeyGuard } from './key-guard.ts';
 import { createKeyWatch } from './key-watch.ts';
 import { registerMedia } from './media.ts';
 import { type MetricsOptions, registerMetrics } from './metrics.ts';
@@ -72,15 +73,16 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   const mask = createErrorMask({ log, hints: !production });
   const yoga = createGraphQL({ ...options, production, mask });
   const keys = createKeyWatch(authenticate);
+  const guard = createKeyGuard(authenticate);
   registerHealth(server, options);
-  if (options.metrics !== undefined) registerMetrics(server, { metrics: options.metrics, authenticate });
+  if (options.metrics !== undefined) registerMetrics(server, { metrics: options.metrics, guard });
   registerMedia(server, options.media);
   registerGraphiql(server, { graphiql });
   const uploads =
     options.uploads && createUploadServer({ ...options.uploads, allowOrigins: options.allowOrigins });
-  const endStreams = registerGraphQL(server, { yoga, authenticate, keys });
-  if (uploads) registerUploads(server, { ...options, uploads });
-  const endSockets = serveWebSockets({ ...options, server: server.server, yoga, keys, mask });
+  const endStreams = registerGraphQL(server, { yoga, guard, keys });
+  if (uploads) registerUploads(server, { guard, allowOrigins: options.allowOrigins, uploads });
+  const endSockets = serveWebSockets({ ...options, server: server.server, yoga, guard, keys, mask });
   let draining: Promise<void> | undefined;
   const drainAll = async (): Promise<void> => {
     const drained = traffic.drain();

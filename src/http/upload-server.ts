@@ -14,8 +14,6 @@ import { createUploadLocks } from './upload-locks.ts';
 export interface UploadOptions {
   readonly services: Services;
   readonly store: UploadStore;
-  /** What an upload may have at most, in bytes. */
-  readonly maxBytes: number;
   /** What the URLs of uploads begin with; without one they are paths. */
   readonly publicUrl: string | undefined;
 }
@@ -39,7 +37,8 @@ type TusRequest = Parameters<NonNullable<ServerOptions['onIncomingRequest']>>[0]
 export function createUploadServer(
   options: UploadOptions & { readonly allowOrigins: readonly string[] },
 ): UploadServer {
-  const { services, store, maxBytes, publicUrl = '', allowOrigins } = options;
+  const { services, store, publicUrl = '', allowOrigins } = options;
+  const maxBytes = services.uploadMaxBytes;
   const viewers = new WeakMap<IncomingMessage, Viewer>();
   const locks = createUploadLocks(services);
   const viewerOf = (request: TusRequest): Viewer => {

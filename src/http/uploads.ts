@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { hasScope } from '../services/viewer.ts';
-import { type Authenticate, bearerKey } from './auth.ts';
+import { isTooMany, type KeyGuard } from './key-guard.ts';
 import type { UploadServer } from './upload-server.ts';
 
 /** A connection that brings nothing for so long is cut; its client goes on where it was, over another one. */
@@ -9,7 +9,7 @@ const METHODS = 'POST, HEAD, PATCH, DELETE, OPTIONS';
 
 export interface UploadRouteOptions {
   readonly uploads: UploadServer;
-  readonly authenticate: Authenticate;
+  readonly guard: KeyGuard;
   readonly allowOrigins: readonly string[];
 }
 
@@ -43,16 +43,22 @@ export function registerUploads(server: FastifyInstance, options: UploadRouteOpt
 async function admit(
   request: FastifyRequest,
   reply: FastifyReply,
-  { authenticate, allowOrigins }: UploadRouteOptions,
+  { guard, allowOrigins }: UploadRouteOptions,
 ): Promise<FastifyReply | undefined> {
-  const key = bearerKey(request.headers.authorization);
-  request.viewer = key === null ? null : await authenticate(key);
-  const { viewer } = request;
-  if (viewer !== null && (viewer.uploadToken !== undefined || hasScope(viewer, 'WRITE'))) return;
-  const { origin = '' } = request.headers;
+  const { authorization, origin = '' } = request.headers;
+  const viewer = await guard.admit(authorization, request.ip);
+  const isKnown = viewer !== null && !isTooMany(viewer);
+  if (isKnown && (viewer.uploadToken !== undefined || hasScope(viewer, 'WRITE'))) {
+    request.viewer = viewer;
+    return;
+  }
   if (allowOrigins.includes(origin)) reply.header('access-control-allow-origin', origin);
   // What the client goes on sending is not read.
   reply.headers({ vary: 'origin', connection: 'close' });
+  if (viewer !== null && isTooMany(viewer)) {
+    reply.header('retry-after', String(viewer.retryAfterSeconds));
+    return reply.code(429).send({ message: 'Too many wrong API keys came from this address.' });
+  }
   if (viewer !== null) return reply.code(403).send({ message: 'This key may not upload: it needs WRITE.' });
   const message = 'An API key or an upload token is needed: send it as "Authorization: Bearer …".';
   return reply.code(401).header('www-authenticate', 'Bearer').send({ message });

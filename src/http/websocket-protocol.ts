@@ -3,14 +3,15 @@ import { type DocumentNode, type ExecutionArgs, GraphQLError } from 'graphql';
 import { CloseCode, type ServerOptions } from 'graphql-ws';
 import type { WebSocket } from 'ws';
 import type { Viewer } from '../services/viewer.ts';
-import { type Authenticate, bearerKey } from './auth.ts';
+import { bearerKey } from './auth.ts';
 import type { ErrorMask } from './errors.ts';
+import { isTooMany, type KeyGuard } from './key-guard.ts';
 import type { KeyWatch } from './key-watch.ts';
 import type { Yoga } from './yoga.ts';
 
 export interface ProtocolOptions {
   readonly yoga: Yoga;
-  readonly authenticate: Authenticate;
+  readonly guard: KeyGuard;
   readonly keys: KeyWatch;
   readonly mask: ErrorMask;
 }
@@ -33,12 +34,12 @@ interface Prepared {
 
 /**
  * What graphql-ws asks for at each step of the protocol. A key is shown in connectionParams or in the upgrade's Authorization
- * header, and looked at again while the socket is open; without a good one it is closed with 4403. Operations of all kinds are
+ * header, and looked at again while the socket is open; without a good one, or after too many wrong ones from its address, it is closed with 4403. Operations of all kinds are
  * taken, at most 50 at once; one more is answered with RATE_LIMITED.
  */
 export function createProtocol({
   yoga,
-  authenticate,
+  guard,
   keys,
   mask,
 }: ProtocolOptions): ServerOptions<Record<string, unknown>, SocketExtra> {
@@ -47,9 +48,11 @@ export function createProtocol({
     connectionInitWaitTimeout: 3_000,
     async onConnect({ connectionParams, extra }) {
       const { request, socket } = extra;
+      const shown = connectionParams?.authorization ?? request.headers.authorization;
       const key = bearerKey(connectionParams?.authorization) ?? bearerKey(request.headers.authorization);
-      const viewer = key === null ? null : await authenticate(key);
-      if (key === null || viewer === null || socket.readyState !== socket.OPEN) return false;
+      const viewer = await guard.admit(key === null ? shown : `Bearer ${key}`, request.socket.remoteAddress);
+      if (key === null || viewer === null || isTooMany(viewer) || socket.readyState !== socket.OPEN)
+        return false;
       extra.viewer = viewer;
       extra.unwatch = keys.watch(key, (now) => {
         if (now === null) socket.close(CloseCode.Forbidden, 'Forbidden');

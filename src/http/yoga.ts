@@ -14,14 +14,17 @@ import {
 } from 'graphql';
 import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
 import type { Context } from '../schema/context.ts';
+import { UploadTokenFieldsRule } from '../schema/upload-token-fields.ts';
 import { TOO_COMPLEX } from '../services/errors.ts';
-import type { Viewer } from '../services/viewer.ts';
+import { hasScope, type Viewer } from '../services/viewer.ts';
 import { type ErrorMask, withCode } from './errors.ts';
 import { usePatientEvents } from './patient-events.ts';
 
 /** What a transport knows of a request before it is executed. */
 export interface RequestContext {
   readonly viewer: Viewer;
+  /** Adds a Retry-After to the answer; only where the transport has such a thing. */
+  readonly tellRetryAfter?: (seconds: number) => void;
 }
 
 export type Yoga = YogaServerInstance<RequestContext, Context>;
@@ -48,7 +51,10 @@ const LIMITS = { tokens: 2_000, depth: 14, aliases: 15, directives: 8 };
 export function createGraphQL(options: YogaOptions): Yoga {
   return createYoga<RequestContext, Context>({
     schema: options.schema,
-    context: ({ viewer }) => options.createContext(viewer),
+    context: ({ viewer, tellRetryAfter }) => ({
+      ...options.createContext(viewer),
+      ...(tellRetryAfter === undefined ? {} : { tellRetryAfter }),
+    }),
     graphqlEndpoint: '/graphql',
     graphiql: false,
     landingPage: false,
@@ -66,6 +72,7 @@ export function createGraphQL(options: YogaOptions): Yoga {
       useDeadline(options.deadlineSeconds),
       usePatientEvents(),
       useErrorCodes(options),
+      useUploadTokens(),
       ...(options.production ? [useSecrecy()] : []),
     ],
   });
@@ -131,12 +138,35 @@ function useErrorCodes({ mask }: YogaOptions): Plugin {
   };
 }
 
+/** Lets upload tokens ask only for what is theirs. Not as a rule of validation, for the same reason as secrecy is none. */
+function useUploadTokens(): Plugin<RequestContext> {
+  const found = new WeakMap<DocumentNode, readonly GraphQLError[]>();
+  const errorsOf = ({ schema, document, contextValue }: ExecutionArgs): readonly GraphQLError[] => {
+    // What the context function above makes.
+    const { viewer } = contextValue as Context;
+    if (viewer.uploadToken === undefined) return [];
+    const errors = found.get(document) ?? validate(schema, document, [UploadTokenFieldsRule]);
+    found.set(document, errors);
+    return errors;
+  };
+  return {
+    onExecute({ args, setResultAndStopExecution }) {
+      const errors = errorsOf(args);
+      if (errors.length > 0) setResultAndStopExecution({ errors: errors.map(withCode) });
+    },
+    onSubscribe({ args, setResultAndStopExecution }) {
+      const errors = errorsOf(args);
+      if (errors.length > 0) setResultAndStopExecution({ errors: errors.map(withCode) });
+    },
+  };
+}
+
 /** Tells the schema's types to an ADMIN key only. Not as a rule of validation: Yoga remembers its results, whoever asked. */
 function useSecrecy(): Plugin<RequestContext> {
   const found = new WeakMap<DocumentNode, readonly GraphQLError[]>();
   return {
     onExecute({ args, context, setResultAndStopExecution }) {
-      if (context.viewer.scopes.includes('ADMIN')) return;
+      if (hasScope(context.viewer, 'ADMIN')) return;
       const { schema, document } = args;
       const errors = found.get(document) ?? validate(schema, document, [NoSchemaIntrospectionCustomRule]);
       found.set(document, errors);

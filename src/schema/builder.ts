@@ -6,7 +6,9 @@ import RelayPlugin from '@pothos/plugin-relay';
 import { getTableConfig } from 'drizzle-orm/pg-core';
 import { relations } from '../db/relations.ts';
 import type { Metadata } from '../db/tables/imports.ts';
+import { ForbiddenError } from '../services/errors.ts';
 import { type IdentifiedType, parsePublicId, toPublicId } from '../services/public-ids.ts';
+import './access.ts';
 import type { Context } from './context.ts';
 import { costOptions } from './cost.ts';
 import { PAGE_SIZE } from './page-size.ts';
@@ -28,10 +30,10 @@ export interface SchemaTypes {
 
 /**
  * Where every type of the API is declared; the files of the nouns do that. What an operation costs comes before all else, errors
- * before the plugin that reads rows.
+ * before what may refuse a call, and that before the plugin that reads rows.
  */
 export const builder = new SchemaBuilder<SchemaTypes>({
-  plugins: [ComplexityPlugin, 'subscriptionCost', ErrorsPlugin, RelayPlugin, DrizzlePlugin],
+  plugins: [ComplexityPlugin, 'subscriptionCost', ErrorsPlugin, 'access', RelayPlugin, DrizzlePlugin],
   defaultFieldNullability: false,
   drizzle: {
     client: (context) => context.db,
@@ -53,7 +55,8 @@ export const builder = new SchemaBuilder<SchemaTypes>({
       return { typename: parsed?.type ?? '', id: parsed?.id ?? '' };
     },
   },
-  errors: { directResult: true, defaultTypes: [] },
+  // Whatever has a result union may be refused.
+  errors: { directResult: true, defaultTypes: [ForbiddenError] },
 });
 
 builder.queryType();

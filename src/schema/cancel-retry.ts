@@ -4,6 +4,7 @@ import {
   ImportCannotBeRetriedError,
   NotFoundError,
   TaskCannotBeRetriedError,
+  UsageLimitExceededError,
 } from '../services/errors.ts';
 import { retryImport, retryTask } from '../services/retry.ts';
 import { builder } from './builder.ts';
@@ -26,6 +27,7 @@ builder.objectType(TaskCannotBeRetriedError, {
 
 builder.mutationFields((t) => ({
   cancelImport: t.field({
+    scope: 'WRITE',
     type: importSuccess('CancelImportSuccess'),
     description:
       'Stops an import: it and its unfinished tasks are CANCELED at once, finished ones stay. One that has finished is returned as it is.',
@@ -36,12 +38,13 @@ builder.mutationFields((t) => ({
     }),
   }),
   retryImport: t.field({
+    scope: 'WRITE',
     type: importSuccess('RetryImportSuccess'),
     description:
-      'Queues the FAILED and CANCELED tasks of a finished import again: the same tasks, attempts goes on counting, outcome, error and finishedAt are null again. The import is STARTED again. Rejected files stay rejected. Also: ImportAlreadyRunningError, ImportCannotBeRetriedError (not finished, or no such task).',
+      'Queues the FAILED and CANCELED tasks of a finished import again: the same tasks, attempts goes on counting, outcome, error and finishedAt are null again. The import is STARTED again. Rejected files stay rejected. Also: ImportAlreadyRunningError, ImportCannotBeRetriedError (not finished, or no such task), UsageLimitExceededError.',
     args: { id: t.arg.id({ required: true }) },
     errors: {
-      types: [NotFoundError, ImportAlreadyRunningError, ImportCannotBeRetriedError],
+      types: [NotFoundError, ImportAlreadyRunningError, ImportCannotBeRetriedError, UsageLimitExceededError],
       union: { name: 'RetryImportResult' },
     },
     resolve: async (_root, { id }, { services, viewer }) => ({
@@ -49,6 +52,7 @@ builder.mutationFields((t) => ({
     }),
   }),
   cancelTask: t.field({
+    scope: 'WRITE',
     type: taskSuccess('CancelTaskSuccess'),
     description: 'A task that has finished is returned as it is.',
     args: { id: t.arg.id({ required: true }) },
@@ -58,12 +62,13 @@ builder.mutationFields((t) => ({
     }),
   }),
   retryTask: t.field({
+    scope: 'WRITE',
     type: taskSuccess('RetryTaskSuccess'),
     description:
-      'A FAILED or CANCELED task. A finished import that it is part of is STARTED again. Also: TaskCannotBeRetriedError, ImportAlreadyRunningError.',
+      'A FAILED or CANCELED task. A finished import that it is part of is STARTED again. Also: TaskCannotBeRetriedError, ImportAlreadyRunningError, UsageLimitExceededError.',
     args: { id: t.arg.id({ required: true }) },
     errors: {
-      types: [NotFoundError, TaskCannotBeRetriedError, ImportAlreadyRunningError],
+      types: [NotFoundError, TaskCannotBeRetriedError, ImportAlreadyRunningError, UsageLimitExceededError],
       union: { name: 'RetryTaskResult' },
     },
     resolve: async (_root, { id }, { services, viewer }) => ({

@@ -1,5 +1,11 @@
 import { createTask } from '../services/create-task.ts';
-import { IdempotencyConflictError, InvalidInputError, NotFoundError } from '../services/errors.ts';
+import {
+  IdempotencyConflictError,
+  InvalidInputError,
+  NotFoundError,
+  RateLimitedError,
+  UsageLimitExceededError,
+} from '../services/errors.ts';
 import { builder } from './builder.ts';
 import { taskSuccess } from './success.ts';
 
@@ -46,11 +52,20 @@ const CreateTaskInput = builder.inputType('CreateTaskInput', {
 
 builder.mutationField('createTask', (t) =>
   t.field({
+    scope: 'WRITE',
+    isRateLimited: true,
+    isForUploadTokens: true,
     type: taskSuccess('CreateTaskSuccess'),
-    description: 'One video without an import around it.',
+    description: 'One video without an import around it. Also: UsageLimitExceededError, RateLimitedError.',
     args: { input: t.arg({ type: CreateTaskInput, required: true }) },
     errors: {
-      types: [InvalidInputError, NotFoundError, IdempotencyConflictError],
+      types: [
+        InvalidInputError,
+        NotFoundError,
+        UsageLimitExceededError,
+        RateLimitedError,
+        IdempotencyConflictError,
+      ],
       union: { name: 'CreateTaskResult' },
     },
     resolve: async (_root, { input }, { services, viewer }) => ({

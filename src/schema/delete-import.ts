@@ -16,6 +16,7 @@ const DeleteImportSuccess = builder
 
 builder.mutationField('deleteImport', (t) =>
   t.field({
+    scope: 'WRITE',
     type: DeleteImportSuccess,
     description:
       'A finished import, with its rejected files and its tasks. Videos stay, and so do the tasks of those that are there, with import null; the other tasks of a large import may be seen for some seconds more. Also: ImportNotFinishedError.',

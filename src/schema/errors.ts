@@ -1,10 +1,15 @@
 import { GraphQLError } from 'graphql';
 import {
+  ForbiddenError,
   IdempotencyConflictError,
   INPUT_ISSUE_CODES,
   InvalidInputError,
   NotFoundError,
+  RateLimitedError,
+  UsageLimitExceededError,
 } from '../services/errors.ts';
+import { USAGE_LIMITS } from '../services/usage.ts';
+import { SCOPES } from '../services/viewer.ts';
 import { builder } from './builder.ts';
 
 /** The request asks for something that cannot be asked for; what is wrong is in the message. */
@@ -44,6 +49,38 @@ builder.objectType(NotFoundError, {
   description: 'path: to the id that names nothing, as in InputIssue.',
   interfaces: [ErrorInterface],
   fields: (t) => ({ path: t.exposeStringList('path') }),
+});
+
+export const Scope = builder.enumType('Scope', {
+  description:
+    'ADMIN includes WRITE, WRITE includes READ. READ: queries and subscriptions. WRITE: imports, importPlan, tasks, videos. ADMIN: indexes, integrations.',
+  values: SCOPES,
+});
+
+builder.objectType(ForbiddenError, {
+  name: 'ForbiddenError',
+  interfaces: [ErrorInterface],
+  fields: (t) => ({ requiredScope: t.expose('requiredScope', { type: Scope, nullable: true }) }),
+});
+
+export const UsageLimit = builder.enumType('UsageLimit', { values: USAGE_LIMITS });
+
+builder.objectType(UsageLimitExceededError, {
+  name: 'UsageLimitExceededError',
+  description:
+    'The call as a whole: a limit is reached already. Where only part of an import fits, the rest is rejected file by file with USAGE_LIMIT_EXCEEDED. SECONDS are rounded up.',
+  interfaces: [ErrorInterface],
+  fields: (t) => ({
+    limit: t.expose('limit', { type: UsageLimit }),
+    used: t.expose('used', { type: 'BigInt' }),
+    maximum: t.expose('maximum', { type: 'BigInt' }),
+  }),
+});
+
+builder.objectType(RateLimitedError, {
+  name: 'RateLimitedError',
+  interfaces: [ErrorInterface],
+  fields: (t) => ({ retryAfterSeconds: t.exposeInt('retryAfterSeconds') }),
 });
 
 builder.objectType(IdempotencyConflictError, {

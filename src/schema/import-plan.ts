@@ -1,11 +1,12 @@
+import type {
+  ImportPlan as ImportPlanShape,
+  PlannedVideo as PlannedVideoShape,
+} from '../services/collect-plan.ts';
 import { InvalidInputError, NotFoundError, SourceUnavailableError } from '../services/errors.ts';
-import {
-  type ImportPlan as ImportPlanShape,
-  type PlannedVideo as PlannedVideoShape,
-  planOfImport,
-} from '../services/import-plan.ts';
+import { planOfImport } from '../services/import-plan.ts';
 import { builder } from './builder.ts';
 import { FULL_PAGE_COST } from './cost.ts';
+import { UsageLimit } from './errors.ts';
 import { StartImportInput } from './import-input.ts';
 import { SkipReason } from './task.ts';
 import { TaskError } from './task-error.ts';
@@ -52,6 +53,10 @@ const ImportPlan = builder.objectRef<ImportPlanShape>('ImportPlan').implement({
       nullable: true,
       description: 'Of the accepted videos; null when the size of one is unknown.',
     }),
+    exceededLimits: t.expose('exceededLimits', {
+      type: [UsageLimit],
+      description: 'The limits that the accepted videos would pass.',
+    }),
   }),
 });
 
@@ -63,6 +68,7 @@ const ImportPlanSuccess = builder
 
 builder.queryField('importPlan', (t) =>
   t.field({
+    scope: 'WRITE',
     type: ImportPlanSuccess,
     description:
       'What startImport would do with this input (idempotencyKey ignored), as far as can be told within the planning time, without doing it. A file that must be read whole to be known may be accepted and still end SKIPPED.',

@@ -14,6 +14,7 @@ import './scalars.ts';
 import './start-import.ts';
 import './task.ts';
 import './team.ts';
+import './upload-tokens.ts';
 import './video.ts';
 import { builder } from './builder.ts';
 

@@ -88,6 +88,7 @@ const DeleteIntegrationSuccess = builder
 
 builder.mutationFields((t) => ({
   createIntegration: t.field({
+    scope: 'ADMIN',
     type: CreateIntegrationSuccess,
     description: 'Sets a source up, after it has been listed to see whether it can be.',
     args: { input: t.arg({ type: CreateIntegrationInput, required: true }) },
@@ -100,6 +101,7 @@ builder.mutationFields((t) => ({
     }),
   }),
   updateIntegration: t.field({
+    scope: 'ADMIN',
     type: UpdateIntegrationSuccess,
     args: { input: t.arg({ type: UpdateIntegrationInput, required: true }) },
     errors: {
@@ -111,6 +113,7 @@ builder.mutationFields((t) => ({
     }),
   }),
   deleteIntegration: t.field({
+    scope: 'ADMIN',
     type: DeleteIntegrationSuccess,
     description: 'Imports that came from it stay, with integration null.',
     args: { id: t.arg.id({ required: true }) },

@@ -1,6 +1,5 @@
-import { ownedBy } from '../services/filters.ts';
+import { ownedBy, teamOf } from '../services/filters.ts';
 import { type IdentifiedType, parsePublicId } from '../services/public-ids.ts';
-import type { Viewer } from '../services/viewer.ts';
 import { builder } from './builder.ts';
 import type { Context } from './context.ts';
 import { FailedFile } from './failed-file.ts';
@@ -32,10 +31,9 @@ function branded<Row extends object>(
   return row && ref.addBrand(row);
 }
 
-async function findTeam({ db }: Context, viewer: Viewer, id: string): Promise<object | undefined> {
-  return viewer.teamIds.includes(id)
-    ? branded(Team, await db.query.teams.findFirst({ where: { id } }))
-    : undefined;
+async function findTeam({ db, viewer }: Context, publicId: string): Promise<object | undefined> {
+  const id = teamOf(viewer, publicId);
+  return id === null ? undefined : branded(Team, await db.query.teams.findFirst({ where: { id } }));
 }
 
 builder.queryField('node', (t) =>
@@ -47,7 +45,7 @@ builder.queryField('node', (t) =>
       const parsed = parsePublicId(id);
       // An upload has an id, and nothing that could be read of it here.
       if (parsed === null || parsed.type === 'Upload') return null;
-      if (parsed.type === 'Team') return (await findTeam(context, context.viewer, parsed.id)) ?? null;
+      if (parsed.type === 'Team') return (await findTeam(context, id)) ?? null;
       const where = ownedBy(context.viewer, parsed.type, id);
       return where && ((await FIND[parsed.type](context, where)) ?? null);
     },

@@ -3,7 +3,9 @@ import {
   ImportAlreadyRunningError,
   InvalidInputError,
   NotFoundError,
+  RateLimitedError,
   SourceUnavailableError,
+  UsageLimitExceededError,
 } from '../services/errors.ts';
 import { startImport } from '../services/start-import.ts';
 import { builder } from './builder.ts';
@@ -12,9 +14,11 @@ import { importSuccess } from './success.ts';
 
 builder.mutationField('startImport', (t) =>
   t.field({
+    scope: 'WRITE',
+    isRateLimited: true,
     type: importSuccess('StartImportSuccess'),
     description:
-      'Starts importing, and says at once which videos will be imported and which will not. Also: ImportAlreadyRunningError, SourceUnavailableError.',
+      'Starts importing, and says at once which videos will be imported and which will not. Also: ImportAlreadyRunningError, UsageLimitExceededError, SourceUnavailableError, RateLimitedError.',
     args: { input: t.arg({ type: StartImportInput, required: true }) },
     errors: {
       types: [
@@ -22,6 +26,8 @@ builder.mutationField('startImport', (t) =>
         NotFoundError,
         ImportAlreadyRunningError,
         SourceUnavailableError,
+        UsageLimitExceededError,
+        RateLimitedError,
         IdempotencyConflictError,
       ],
       union: { name: 'StartImportResult' },

@@ -11,6 +11,7 @@ const TASK_ERROR_CODES = [
   'VIDEO_FILESIZE_TOO_LARGE',
   'VIDEO_FILE_BROKEN',
   'UNSUPPORTED_MEDIA_TYPE',
+  'USAGE_LIMIT_EXCEEDED',
   'SOURCE_UNAVAILABLE',
   'SOURCE_NOT_FOUND',
   'SOURCE_NOT_AUTHORIZED',
@@ -28,7 +29,7 @@ type TaskErrorCodeValue = (typeof TASK_ERROR_CODES)[number];
 
 export const TaskErrorCode = builder.enumType('TaskErrorCode', {
   description:
-    'UNSUPPORTED_MEDIA_TYPE: no video, or a container or codec that is not accepted; VIDEO_FILE_BROKEN: one that is, and cannot be decoded. SOURCE_UNAVAILABLE may pass (timeout, 429, 5xx); SOURCE_NOT_FOUND and SOURCE_NOT_AUTHORIZED do not. CHECKSUM_MISMATCH: with the sha256 given. PROCESSING_TIMEOUT, PROCESSING_CRASHED: this file did it; INTERNAL: the server did. UPLOAD_EXPIRED: the upload was not finished in time.',
+    'UNSUPPORTED_MEDIA_TYPE: no video, or a container or codec that is not accepted; VIDEO_FILE_BROKEN: one that is, and cannot be decoded. SOURCE_UNAVAILABLE may pass (timeout, 429, 5xx); SOURCE_NOT_FOUND and SOURCE_NOT_AUTHORIZED do not. CHECKSUM_MISMATCH: with the sha256 given. USAGE_LIMIT_EXCEEDED: of the team, see Team.usage. PROCESSING_TIMEOUT, PROCESSING_CRASHED: this file did it; INTERNAL: the server did. UPLOAD_EXPIRED: the upload was not finished in time.',
   values: TASK_ERROR_CODES,
 });
 

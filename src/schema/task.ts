@@ -1,5 +1,5 @@
 import { countRows } from '../services/count-rows.ts';
-import { ownedBy, taskWhere } from '../services/filters.ts';
+import { ownTask, taskWhere } from '../services/filters.ts';
 import { toPublicId } from '../services/public-ids.ts';
 import { progressOf, stagesOf, type TaskProgress as TaskProgressShape } from '../services/task-state.ts';
 import { builder } from './builder.ts';
@@ -207,11 +207,12 @@ const TaskOrder = builder.inputType('TaskOrder', {
 
 builder.queryFields((t) => ({
   task: t.drizzleField({
+    isForUploadTokens: true,
     type: Task,
     nullable: true,
     args: { id: t.arg.id({ required: true }) },
     resolve: async (query, _root, { id }, { db, viewer }) => {
-      const where = ownedBy(viewer, 'Task', id);
+      const where = ownTask(viewer, id);
       return where && (await db.query.tasks.findFirst(query({ where })));
     },
   }),

@@ -1,14 +1,43 @@
+import { type Usage as UsageShape, usedBy } from '../services/usage.ts';
+import { SCOPES } from '../services/viewer.ts';
 import { builder } from './builder.ts';
+import { Scope } from './errors.ts';
+import { known } from './known.ts';
+
+const Usage = builder.objectRef<UsageShape>('Usage').implement({
+  description:
+    "What a team's videos hold, and may hold at most: null without a limit. Videos that are on their way in count against the limits too.",
+  fields: (t) => ({
+    videos: t.exposeInt('videos'),
+    bytes: t.expose('bytes', { type: 'BigInt' }),
+    seconds: t.exposeFloat('seconds'),
+    maxVideos: t.exposeInt('maxVideos', { nullable: true }),
+    maxBytes: t.expose('maxBytes', { type: 'BigInt', nullable: true }),
+    maxSeconds: t.exposeFloat('maxSeconds', { nullable: true }),
+  }),
+});
 
 export const Team = builder.drizzleNode('teams', {
   name: 'Team',
   id: { column: (team) => team.id },
-  fields: (t) => ({ name: t.exposeString('name') }),
-});
-
-const Scope = builder.enumType('Scope', {
-  description: 'ADMIN includes WRITE, WRITE includes READ.',
-  values: ['ADMIN'] as const,
+  fields: (t) => ({
+    name: t.exposeString('name'),
+    usage: t.field({
+      type: Usage,
+      select: {
+        columns: { maxVideos: true, maxBytes: true, maxSeconds: true },
+        extras: { used: (team) => usedBy(team.id) },
+      },
+      resolve: ({ used: { videos, bytes, milliseconds }, maxVideos, maxBytes, maxSeconds }) => ({
+        videos,
+        bytes,
+        seconds: milliseconds / 1000,
+        maxVideos,
+        maxBytes,
+        maxSeconds,
+      }),
+    }),
+  }),
 });
 
 const Viewer = builder.objectRef<{ readonly keyName: string; readonly scopes: readonly string[] }>('Viewer');
@@ -20,7 +49,7 @@ Viewer.implement({
     keyName: t.exposeString('keyName'),
     scopes: t.field({
       type: [Scope],
-      resolve: ({ scopes }) => (scopes.includes('ADMIN') ? ['ADMIN' as const] : []),
+      resolve: ({ scopes }) => scopes.map((scope) => known(SCOPES, scope)),
     }),
     defaultTeam: t.drizzleField({
       type: Team,
@@ -43,7 +72,7 @@ Viewer.implement({
 builder.queryField('viewer', (t) =>
   t.field({
     type: Viewer,
-    description: 'The key behind this request: its teams and scopes.',
+    description: 'The key behind this request: its teams, scopes, limits and usage.',
     resolve: (_root, _args, { viewer }) => viewer,
   }),
 );

@@ -8,6 +8,7 @@ import { transferVideo } from '../jobs/definitions.ts';
 import { enqueue } from '../jobs/queue.ts';
 import type { Services } from './deps.ts';
 import { hashObject, hashUpload, hashUrl } from './entry.ts';
+import { ForbiddenError, InvalidInputError } from './errors.ts';
 import { idempotencyOf, usedKey, useKey } from './idempotency.ts';
 import { findTarget, type Target } from './import-target.ts';
 import { objectKey, parseInput, sha256, text } from './input-rules.ts';
@@ -16,6 +17,7 @@ import { sealUrl } from './source-urls.ts';
 import { waitingStages } from './stages.ts';
 import { importOptions, videoUrl } from './start-import-input.ts';
 import { unchangedVersion } from './unchanged-version.ts';
+import { type Amount, amountOf, NOTHING, openRoom } from './usage.ts';
 import { useUploads } from './use-uploads.ts';
 import type { Viewer } from './viewer.ts';
 
@@ -42,10 +44,13 @@ type CreateTask = z.output<typeof createTaskInput>;
  * @returns the row id of the task: a new one, or that of the first call with the same idempotency key
  * @throws {InvalidInputError} with everything that is wrong; nothing is stored
  * @throws {NotFoundError} when an id names nothing that the viewer reaches
+ * @throws {UsageLimitExceededError} when a limit of the team is reached
+ * @throws {ForbiddenError} for an upload token with another source than an upload
  * @throws {IdempotencyConflictError} when the idempotency key was used with another input
  */
 export async function createTask(services: Services, viewer: Viewer, input: unknown): Promise<string> {
   const parsed = parseInput(createTaskInput, 'input', input);
+  assertOwnUpload(viewer, parsed);
   const { object, uploadId } = parsed.from;
   const integration = object && {
     id: object.integrationId,
@@ -65,7 +70,8 @@ export async function createTask(services: Services, viewer: Viewer, input: unkn
     if (used?.taskId) return { taskId: used.taskId, isNew: false };
     const [upload] = await useUploads(tx, target.uploads, null);
     const waitingFor = upload === undefined || upload.isComplete ? 'WORKER' : 'UPLOAD';
-    const taskId = await insertTask(tx, target, { input: parsed, source, waitingFor });
+    const reserved = await reserveOne(tx, target, upload?.length);
+    const taskId = await insertTask(tx, target, { input: parsed, source, waitingFor, reserved });
     await useKey(tx, key, { taskId });
     if (waitingFor === 'WORKER')
       await enqueue(tx, transferVideo, { subjectId: taskId, teamId: target.teamId, payload: {} });
@@ -76,6 +82,19 @@ export async function createTask(services: Services, viewer: Viewer, input: unkn
     services.changes.announce({ teamId: target.teamId, importId: null });
   }
   return made.taskId;
+}
+
+/**
+ * Holds an upload token to its upload. Idempotency keys are the team's: they would tell of calls that others have made.
+ * @throws {ForbiddenError}
+ * @throws {InvalidInputError}
+ */
+function assertOwnUpload({ uploadToken }: Viewer, { from, idempotencyKey }: CreateTask): void {
+  if (uploadToken === undefined) return;
+  if (from.uploadId == null) throw new ForbiddenError('WRITE');
+  if (idempotencyKey == null) return;
+  const message = 'is not for upload tokens: their upload is used once in any case';
+  throw new InvalidInputError([{ path: ['input', 'idempotencyKey'], code: 'INVALID', message }]);
 }
 
 /** Where the task's video comes from, as its row tells it. */
@@ -138,13 +157,20 @@ interface NewTask {
   readonly input: CreateTask;
   readonly source: Awaited<ReturnType<typeof sourceOf>>;
   readonly waitingFor: 'WORKER' | 'UPLOAD';
+  readonly reserved: Amount;
 }
 
-async function insertTask(
-  tx: Transaction,
-  target: Target,
-  { input, source, waitingFor }: NewTask,
-): Promise<string> {
+/** A video, whose size is known of an upload only, in bytes; nothing for a team without limits. */
+async function reserveOne(tx: Transaction, { teamId }: Target, size?: number): Promise<Amount> {
+  const room = await openRoom(tx, teamId);
+  if (room === null) return NOTHING;
+  const amount = amountOf(null, { videos: 1, size });
+  room.takeOrRefuse(amount);
+  return amount;
+}
+
+async function insertTask(tx: Transaction, target: Target, given: NewTask): Promise<string> {
+  const { input, source, waitingFor, reserved } = given;
   const fileName = input.fileName ?? source.fileName;
   const id = uuidv7();
   await tx.insert(tasks).values({
@@ -163,6 +189,9 @@ async function insertTask(
     expectedSha256: input.sha256 ?? null,
     waitingFor,
     stages: waitingStages(),
+    reservedVideos: reserved.videos,
+    reservedBytes: reserved.bytes,
+    reservedMilliseconds: reserved.milliseconds,
   });
   return id;
 }

@@ -70,6 +70,8 @@ export interface Services {
   readonly owner: string;
   /** Keeps the lease of a job that this process runs outside the worker's loop. */
   readonly keepLease: (job: ClaimToken) => KeptLease;
+  /** What an upload may have at most, in bytes. */
+  readonly uploadMaxBytes: number;
   readonly planSeconds: number;
   readonly leaseSeconds: number;
   /** How long media URLs hold. */

@@ -1,5 +1,7 @@
 import type { ImportState } from '../db/tables/imports.ts';
-import type { TaskStatus } from '../db/tables/tasks.ts';
+import type { StoredError, TaskStatus } from '../db/tables/tasks.ts';
+import type { UsageLimit } from './usage.ts';
+import type { Scope } from './viewer.ts';
 
 /** What was wrong with one part of the input. */
 export interface InputIssue {
@@ -45,6 +47,58 @@ export class NotFoundError extends Error {
   constructor(what: string, path: readonly string[]) {
     super(`There is no such ${what}.`);
     this.path = path;
+  }
+}
+
+/** The key behind a call may not do that; nothing was done. */
+export class ForbiddenError extends Error {
+  override readonly name = 'ForbiddenError';
+  readonly requiredScope: Scope;
+
+  constructor(requiredScope: Scope) {
+    super(`This API key may not do that. Use a key with the scope ${requiredScope}.`);
+    this.requiredScope = requiredScope;
+  }
+}
+
+/** A key has called too often within the last minute; nothing was done. */
+export class RateLimitedError extends Error {
+  override readonly name = 'RateLimitedError';
+  readonly retryAfterSeconds: number;
+
+  constructor(retryAfterSeconds: number) {
+    super(`This API key has made too many calls. Try again in ${retryAfterSeconds} seconds.`);
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}
+
+/** A limit of the team is reached, or would be passed by the call as a whole; nothing was done. */
+export class UsageLimitExceededError extends Error {
+  override readonly name = 'UsageLimitExceededError';
+  readonly limit: UsageLimit;
+  readonly used: number;
+  readonly maximum: number;
+
+  /** @param figures whole videos, bytes or seconds */
+  constructor(limit: UsageLimit, figures: { readonly used: number; readonly maximum: number }) {
+    const { used, maximum } = figures;
+    super(
+      `The team has used ${used} of the ${maximum} ${limit.toLowerCase()} that it may have. Delete videos, wait until running imports have ended, or have the limit raised.`,
+    );
+    this.limit = limit;
+    this.used = used;
+    this.maximum = maximum;
+  }
+}
+
+/** A video turned out, behind its transfer, to be more than its team has room for; nothing was changed. */
+export class NoRoomError extends Error {
+  override readonly name = 'NoRoomError';
+  readonly stored: StoredError;
+
+  constructor(stored: StoredError) {
+    super(stored.message);
+    this.stored = stored;
   }
 }
 
@@ -181,6 +235,11 @@ export class UploadRefusedError extends Error {
     super(message);
     this.reason = reason;
   }
+}
+
+/** What an operator has asked for cannot be done; the message says why. */
+export class ManageError extends Error {
+  override readonly name = 'ManageError';
 }
 
 /** A filter asks for what no row can have, because it cannot be stored. */

@@ -74,15 +74,23 @@ export interface VideoFilter {
   readonly updatedAt?: Maybe<Range<Date>>;
 }
 
+/**
+ * The team that a call is for: the one named, else the key's default team.
+ * @returns its row id; null when the viewer does not reach it
+ */
+export function teamOf(viewer: Viewer, publicId: Maybe<string>): string | null {
+  const id = publicId == null ? viewer.defaultTeamId : fromPublicId('Team', publicId);
+  return id !== null && viewer.teamIds.includes(id) ? id : null;
+}
+
 /** Matches no row; written so that Postgres need not look at any. */
 const NOTHING = { id: { in: [] as string[] } };
 
 /** The team's rows of a list: of the team named, else of the team that another id names, else of the key's default team. */
 function ofTeam(viewer: Viewer, teamId: Maybe<string>, namesAnother: boolean) {
-  if (teamId == null)
-    return namesAnother ? { teamId: { in: [...viewer.teamIds] } } : { teamId: viewer.defaultTeamId };
-  const id = fromPublicId('Team', teamId);
-  return id !== null && viewer.teamIds.includes(id) ? { teamId: id } : NOTHING;
+  if (teamId == null && namesAnother) return { teamId: { in: [...viewer.teamIds] } };
+  const id = teamOf(viewer, teamId);
+  return id === null ? NOTHING : { teamId: id };
 }
 
 function byId<Column extends string>(column: Column, type: IdentifiedType, publicId: Maybe<string>) {
@@ -226,8 +234,17 @@ export function integrationWhere(viewer: Viewer, teamId: Maybe<string>): WhereOf
   return all<WhereOf<'integrations'>>([ofTeam(viewer, teamId, false)]);
 }
 
-/** The one row that a public id names, if it is one of the viewer's. */
+/** The one row that a public id names, if it is one of the viewer's; an upload token has none but its task. */
 export function ownedBy(viewer: Viewer, type: IdentifiedType, publicId: string) {
   const id = fromPublicId(type, publicId);
-  return id === null ? null : { id, teamId: { in: [...viewer.teamIds] } };
+  return id === null || viewer.uploadToken !== undefined ? null : { id, teamId: { in: [...viewer.teamIds] } };
+}
+
+/** The task that a public id names, if it is one of the viewer's: of an upload token, the one of its upload. */
+export function ownTask(viewer: Viewer, publicId: string) {
+  const { uploadToken, teamIds } = viewer;
+  const id = fromPublicId('Task', publicId);
+  if (id === null) return null;
+  const upload = uploadToken === undefined ? {} : { upload: { tokenId: uploadToken.id } };
+  return { id, teamId: { in: [...teamIds] }, ...upload };
 }

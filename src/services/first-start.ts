@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { sql } from 'drizzle-orm';
-import type { Database } from '../db/client.ts';
+import type { Database, Transaction } from '../db/client.ts';
 import { uuidv7 } from '../db/ids.ts';
-import { indexes } from '../db/tables/indexes.ts';
-import { apiKeys, apiKeyTeams, teams } from '../db/tables/teams.ts';
+import { apiKeys, apiKeyTeams } from '../db/tables/teams.ts';
 import { transaction } from '../db/transaction.ts';
-import { hashApiKey } from './viewer.ts';
+import { storeTeam } from './manage-teams.ts';
+import { hashApiKey, type Scope } from './viewer.ts';
 
 /** Serializes first starts: two servers on one empty database make one team. Any number will do, as long as it is ours. */
 const FIRST_START_LOCK = 7_418_529_630;
@@ -26,18 +26,35 @@ export async function ensureFirstTeam(db: Database, chosen?: string): Promise<st
     const { rows } = await tx.execute(sql`select 1 from api_keys limit 1`);
     if (rows.length > 0) return null;
     const key = chosen ?? makeApiKey();
-    const teamId = uuidv7();
-    const apiKeyId = uuidv7();
-    await tx.insert(teams).values({ id: teamId, name: 'Default team' });
-    await tx.insert(indexes).values({ id: uuidv7(), teamId, name: 'Default index', isDefault: true });
-    await tx.insert(apiKeys).values({
-      id: apiKeyId,
+    const teamId = await storeTeam(tx, 'Default team');
+    await storeKey(tx, key, {
       name: 'First key',
-      hash: hashApiKey(key),
-      scopes: ['ADMIN'],
+      scope: 'ADMIN',
+      expiresAt: null,
       defaultTeamId: teamId,
+      teamIds: [teamId],
     });
-    await tx.insert(apiKeyTeams).values({ apiKeyId, teamId });
     return key;
   });
+}
+
+/** Stores a key: what it is known by, and what it may do. */
+export async function storeKey(
+  tx: Transaction,
+  key: string,
+  given: {
+    readonly name: string;
+    readonly scope: Scope;
+    readonly expiresAt: Date | null;
+    readonly defaultTeamId: string;
+    /** The default team among them. */
+    readonly teamIds: readonly string[];
+  },
+): Promise<void> {
+  const { name, scope, expiresAt, defaultTeamId, teamIds } = given;
+  const id = uuidv7();
+  await tx
+    .insert(apiKeys)
+    .values({ id, name, hash: hashApiKey(key), scopes: [scope], expiresAt, defaultTeamId });
+  await tx.insert(apiKeyTeams).values(teamIds.map((teamId) => ({ apiKeyId: id, teamId })));
 }

@@ -2,7 +2,8 @@ import type { Database } from '../db/client.ts';
 import type { indexes } from '../db/tables/indexes.ts';
 import type { integrations } from '../db/tables/integrations.ts';
 import { NotFoundError } from './errors.ts';
-import { fromPublicId } from './public-ids.ts';
+import { ownedBy, teamOf } from './filters.ts';
+import { fromPublicId, toPublicId } from './public-ids.ts';
 import { type FoundUploads, findUploads, type NamedUpload } from './use-uploads.ts';
 import type { Viewer } from './viewer.ts';
 
@@ -33,14 +34,15 @@ interface Asked {
  * @throws {InvalidInputError} when an upload is named twice
  */
 export async function findTarget(db: Database, viewer: Viewer, asked: Asked): Promise<Target> {
-  const named = asked.teamId == null ? null : fromPublicId('Team', asked.teamId);
-  if (asked.teamId != null && (named === null || !viewer.teamIds.includes(named)))
-    throw new NotFoundError('team', ['input', 'teamId']);
+  const named = teamOf(viewer, asked.teamId);
+  if (named === null) throw new NotFoundError('team', ['input', 'teamId']);
   const integration = asked.integration ? await findIntegration(db, viewer, asked.integration) : null;
-  const given = asked.indexId == null ? null : await findIndex(db, viewer, asked.indexId);
+  const indexId = asked.indexId ?? indexOfToken(viewer);
+  const given = indexId === null ? null : await findIndex(db, viewer, indexId);
   const uploads = await findUploads(db, viewer, asked.uploads ?? []);
   const [upload] = uploads.values();
-  const teamId = named ?? given?.teamId ?? integration?.teamId ?? upload?.teamId ?? viewer.defaultTeamId;
+  const inferred = given?.teamId ?? integration?.teamId ?? upload?.teamId;
+  const teamId = asked.teamId == null ? (inferred ?? named) : named;
   if (given !== null && given.teamId !== teamId) throw new NotFoundError('index', ['input', 'indexId']);
   if (asked.integration && integration?.teamId !== teamId)
     throw new NotFoundError('integration', asked.integration.path);
@@ -49,12 +51,16 @@ export async function findTarget(db: Database, viewer: Viewer, asked: Asked): Pr
   return { teamId, index: given ?? (await findDefaultIndex(db, teamId)), integration, uploads };
 }
 
+/** An upload token is for one index. */
+const indexOfToken = ({ uploadToken }: Viewer) =>
+  uploadToken === undefined ? null : toPublicId('Index', uploadToken.indexId);
+
 async function findIndex(db: Database, viewer: Viewer, publicId: string): Promise<IndexRow> {
+  const { uploadToken } = viewer;
   const id = fromPublicId('Index', publicId);
-  const row =
-    id === null
-      ? undefined
-      : await db.query.indexes.findFirst({ where: { id, teamId: { in: [...viewer.teamIds] } } });
+  const isOwn = id !== null && (uploadToken === undefined || uploadToken.indexId === id);
+  const where = isOwn ? { id, teamId: { in: [...viewer.teamIds] } } : null;
+  const row = where && (await db.query.indexes.findFirst({ where }));
   if (!row) throw new NotFoundError('index', ['input', 'indexId']);
   return row;
 }
@@ -64,11 +70,8 @@ async function findIntegration(
   viewer: Viewer,
   asked: NonNullable<Asked['integration']>,
 ): Promise<IntegrationRow> {
-  const id = fromPublicId('Integration', asked.id);
-  const row =
-    id === null
-      ? undefined
-      : await db.query.integrations.findFirst({ where: { id, teamId: { in: [...viewer.teamIds] } } });
+  const where = ownedBy(viewer, 'Integration', asked.id);
+  const row = where && (await db.query.integrations.findFirst({ where }));
   if (!row) throw new NotFoundError('integration', asked.path);
   return row;
 }

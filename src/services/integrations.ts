@@ -9,11 +9,10 @@ import type { S3Credentials } from '../sources/s3.ts';
 import { checkLocation } from './check-location.ts';
 import type { Services } from './deps.ts';
 import { ImportAlreadyRunningError, InvalidInputError, NotFoundError } from './errors.ts';
-import { ownedBy } from './filters.ts';
+import { ownedBy, teamOf } from './filters.ts';
 import { openCredentials, sealCredentials } from './integration-credentials.ts';
 import { type GivenLocation, parseCreateIntegration, parseUpdateIntegration } from './integration-input.ts';
 import type { IntegrationLocation } from './integration-sources.ts';
-import { fromPublicId } from './public-ids.ts';
 import type { Viewer } from './viewer.ts';
 
 type IntegrationRow = typeof integrations.$inferSelect;
@@ -28,9 +27,8 @@ type IntegrationRow = typeof integrations.$inferSelect;
  */
 export async function createIntegration(services: Services, viewer: Viewer, input: unknown): Promise<string> {
   const { teamId: publicTeamId, name, location: given } = parseCreateIntegration(input);
-  const teamId = publicTeamId == null ? viewer.defaultTeamId : fromPublicId('Team', publicTeamId);
-  if (teamId === null || !viewer.teamIds.includes(teamId))
-    throw new NotFoundError('team', ['input', 'teamId']);
+  const teamId = teamOf(viewer, publicTeamId);
+  if (teamId === null) throw new NotFoundError('team', ['input', 'teamId']);
   const credentials = given.credentials ?? null;
   const location = await checkLocation(services.integrationSources, given, credentials);
   const row = { id: uuidv7(), teamId };

@@ -9,8 +9,10 @@ import { CANCELED_REASON } from './cancel-tasks.ts';
 import { isObject } from './entry.ts';
 import type { Decision } from './judge-entries.ts';
 import { mergeMetadata } from './known-content.ts';
+import { type Reserved, reserveRoom } from './reserve-room.ts';
 import { waitingStages } from './stages.ts';
 import { isIncomplete } from './upload-rows.ts';
+import { NOTHING } from './usage.ts';
 
 /** The import that the entries are of. */
 export interface PlannedImport {
@@ -34,20 +36,24 @@ export async function recordVerdicts(
   planned: PlannedImport,
   judged: readonly Decision[],
 ): Promise<number> {
-  const decisions = await confirmSkips(tx, planned.id, judged);
+  const confirmed = await confirmSkips(tx, planned.id, judged);
+  // Before the room is opened: whoever makes the same pairs is waited for here, and must not be waited for behind that.
+  const videoIds = await reserveVideoIds(tx, planned, confirmed.filter(isNotRejected));
+  const { decisions, reserved } = await reserveRoom(tx, planned, { decisions: confirmed, videoIds });
   const rejected = decisions.filter(({ verdict }) => verdict.kind === 'REJECTED');
-  const accepted = decisions.filter(({ verdict }) => verdict.kind !== 'REJECTED');
+  const accepted = decisions.filter(isNotRejected);
   await markEntries(tx, planned.id, decisions);
   if (rejected.length > 0) await insertFailedFiles(tx, planned, rejected);
   if (accepted.length === 0) return 0;
-  const videoIds = await reserveVideoIds(tx, planned, accepted);
-  const transfers = await insertTasks(tx, planned, { accepted, videoIds });
+  const transfers = await insertTasks(tx, planned, { accepted, videoIds, reserved });
   return await enqueueMany(
     tx,
     transferVideo,
     transfers.map((taskId) => ({ subjectId: taskId, teamId: planned.teamId, payload: {} })),
   );
 }
+
+const isNotRejected = ({ verdict }: Decision) => verdict.kind !== 'REJECTED';
 
 /**
  * Looks once more, under a lock, whether the videos that entries are skipped for still hold what they held when that was
@@ -175,7 +181,13 @@ const beginningOf = ({ verdict }: Decision) => {
   }
 };
 
-function toTaskRow(planned: PlannedImport, decision: Decision, videoIds: ReadonlyMap<string, string>) {
+/** What the rows of tasks are made of beside the decisions. */
+interface Given {
+  readonly videoIds: ReadonlyMap<string, string>;
+  readonly reserved: Reserved;
+}
+
+function toTaskRow(planned: PlannedImport, decision: Decision, { videoIds, reserved: promised }: Given) {
   const { ordinal, input, verdict, sourceHash } = decision;
   const skipped = verdict.kind === 'SKIPPED' ? verdict : null;
   const accepted = verdict.kind === 'ACCEPTED' ? verdict : null;
@@ -202,6 +214,7 @@ function toTaskRow(planned: PlannedImport, decision: Decision, videoIds: Readonl
     sourceVersion: accepted?.version ?? null,
     bytesTotal: accepted?.size ?? null,
     systemMetadata: accepted?.metadata ?? null,
+    reserved: promised.get(ordinal) ?? NOTHING,
     ...beginningOf(decision),
   };
 }
@@ -209,25 +222,23 @@ function toTaskRow(planned: PlannedImport, decision: Decision, videoIds: Readonl
 async function insertTasks(
   tx: Transaction,
   planned: PlannedImport,
-  {
-    accepted,
-    videoIds,
-  }: { readonly accepted: readonly Decision[]; readonly videoIds: ReadonlyMap<string, string> },
+  { accepted, ...given }: Given & { readonly accepted: readonly Decision[] },
 ): Promise<readonly string[]> {
-  const rows = accepted.map((decision) => toTaskRow(planned, decision, videoIds));
+  const rows = accepted.map((decision) => toTaskRow(planned, decision, given));
   const { rows: made } = await tx.execute<{ id: string; waiting_for: string | null }>(sql`
     insert into tasks (id, team_id, import_id, ordinal, index_id, video_id, system_name, external_id, file_name, name, name_given,
                        description, metadata, incremental, source_url, upload_id, integration_id, source_key, source_hash, source_version, expected_sha256, bytes_total, system_metadata,
-                       status, outcome, skip_reason, reason, waiting_for, fraction, stages, finished_at)
+                       status, outcome, skip_reason, reason, waiting_for, fraction, stages, reserved_videos, reserved_bytes, reserved_milliseconds, finished_at)
     select id, ${planned.teamId}, ${planned.id}, ordinal, ${planned.indexId}, "videoId", ${planned.systemName}, "externalId",
            "fileName", name, "nameGiven", description, metadata, ${planned.incremental}, "sourceUrl", "uploadId", "integrationId", "sourceKey", "sourceHash", "sourceVersion",
            "expectedSha256", "bytesTotal", "systemMetadata", status, outcome, "skipReason", reason,
            case when "waitingFor" = 'WORKER' and ${isIncomplete(sql`r."uploadId"`)} then 'UPLOAD' else "waitingFor" end, fraction, stages,
+           (reserved ->> 'videos')::int, (reserved ->> 'bytes')::bigint, (reserved ->> 'milliseconds')::bigint,
            case when outcome is not null then ${databaseNow} end
       from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as r(
         id uuid, ordinal int, "videoId" uuid, "externalId" text, "fileName" text, name text, "nameGiven" boolean, description text,
         metadata jsonb, "sourceUrl" text, "uploadId" uuid, "integrationId" uuid, "sourceKey" text, "sourceHash" text, "sourceVersion" text, "expectedSha256" text, "bytesTotal" bigint,
-        "systemMetadata" jsonb, status text, outcome text, "skipReason" text, reason text, "waitingFor" text, fraction float8, stages jsonb)
+        "systemMetadata" jsonb, status text, outcome text, "skipReason" text, reason text, "waitingFor" text, fraction float8, stages jsonb, reserved jsonb)
      order by ordinal
     returning id, waiting_for`);
   return made.filter((row) => row.waiting_for === 'WORKER').map((row) => row.id);

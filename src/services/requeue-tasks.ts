@@ -3,36 +3,96 @@ import type { Transaction } from '../db/client.ts';
 import { databaseNow } from '../db/tables/types.ts';
 import { transferVideo } from '../jobs/definitions.ts';
 import { enqueueMany } from '../jobs/queue.ts';
-import type { TaskRow } from './end-task.ts';
+import { endAsFailed, type TaskRow } from './end-task.ts';
+import { existing } from './reserve-room.ts';
 import { waitingStages } from './stages.ts';
 import { isIncomplete } from './upload-rows.ts';
+import { type Amount, amountOf, NOTHING, openRoom } from './usage.ts';
 
 /** What is tried again comes after what was never tried. */
 const PRIORITY = 10;
 
 /**
- * Queues locked tasks again that had ended: the same tasks, from the beginning, with a transfer job each. Attempts go on
- * counting; what an earlier attempt stored is not gone on from, but how far it came is told until the next one begins.
+ * Queues locked tasks of one team again that had ended: the same tasks, from the beginning, with a transfer job each. Attempts
+ * go on counting; what an earlier attempt stored is not gone on from, but how far it came is told until the next one begins.
+ * Those that the team has no room for fail.
  */
 export async function requeueTasks(tx: Transaction, tasks: readonly TaskRow[]): Promise<void> {
-  if (tasks.length === 0) return;
+  const [first] = tasks;
+  if (!first) return;
   await reservePairs(tx, tasks);
-  const { rows: queued } = await tx.execute<{ id: string; team_id: string; waiting_for: string }>(sql`
+  const room = await openRoom(tx, first.teamId);
+  const amounts = room === null ? new Map<string, Amount>() : await amountsOf(tx, tasks);
+  const shares = tasks.map((task) => {
+    const amount = amounts.get(task.id) ?? NOTHING;
+    const error = room?.take(amount) ?? null;
+    return { task, amount: error === null ? amount : NOTHING, error };
+  });
+  const ready = await reopenTasks(tx, shares);
+  await enqueueTransfers(
+    tx,
+    shares.filter(({ task, error }) => error === null && ready.has(task.id)),
+  );
+  for (const { task, error } of shares)
+    if (error !== null) await endAsFailed(tx, { ...task, status: 'PENDING', stages: waitingStages() }, error);
+}
+
+/**
+ * Queues one locked task again that had ended, as `requeueTasks` does.
+ * @throws {UsageLimitExceededError} when its team has no room for it
+ */
+export async function requeueOnly(tx: Transaction, task: TaskRow): Promise<void> {
+  await reservePairs(tx, [task]);
+  const room = await openRoom(tx, task.teamId);
+  const amount = (room && (await amountsOf(tx, [task])).get(task.id)) ?? NOTHING;
+  room?.takeOrRefuse(amount);
+  const ready = await reopenTasks(tx, [{ task, amount }]);
+  if (ready.has(task.id)) await enqueueTransfers(tx, [{ task }]);
+}
+
+/** A task, and what it is promised of its team's limits. */
+interface Share {
+  readonly task: TaskRow;
+  readonly amount: Amount;
+}
+
+/** What the tasks will take, as far as that is known by now; by their ids. */
+async function amountsOf(tx: Transaction, tasks: readonly TaskRow[]): Promise<ReadonlyMap<string, Amount>> {
+  const there = await existing(
+    tx,
+    tasks.map(({ videoId }) => videoId),
+  );
+  return new Map(
+    tasks.map((task) => {
+      const videos = there.has(task.videoId) ? 0 : 1;
+      return [task.id, amountOf(task.systemMetadata, { videos, size: task.bytesTotal })];
+    }),
+  );
+}
+
+/** @returns the ids of those that wait for a worker: one whose upload is not complete begins when that is */
+async function reopenTasks(tx: Transaction, shares: readonly Share[]): Promise<ReadonlySet<string>> {
+  const rows = JSON.stringify(shares.map(({ task, amount }) => ({ id: task.id, ...amount })));
+  const { rows: reopened } = await tx.execute<{ id: string; waiting_for: string }>(sql`
     update tasks t set status = 'PENDING', outcome = null, reason = null, error = null,
            waiting_for = case when ${isIncomplete(sql`t.upload_id`)} then 'UPLOAD' else 'WORKER' end,
            next_attempt_at = null, finished_at = null, partial = null, storage_key = null,
            sha256 = null, made_video = null, stages = ${JSON.stringify(waitingStages())}::jsonb,
+           reserved_videos = r.videos, reserved_bytes = r.bytes, reserved_milliseconds = r.milliseconds,
            video_id = coalesce((select k.video_id from video_keys k
              where k.index_id = t.index_id and k.system_name = t.system_name and k.external_id = t.external_id), t.video_id),
            updated_at = ${databaseNow}, progressed_at = ${databaseNow}
-     where t.id = any(${sql.param(tasks.map(({ id }) => id))}::uuid[])
-    returning t.id, t.team_id, t.waiting_for`);
-  // One whose upload is not complete begins when that is.
-  const begin = queued.filter((row) => row.waiting_for === 'WORKER');
+      from jsonb_to_recordset(${rows}::jsonb) as r(id uuid, videos int, bytes bigint, milliseconds bigint)
+     where t.id = r.id
+    returning t.id, t.waiting_for`);
+  return new Set(reopened.filter((row) => row.waiting_for === 'WORKER').map(({ id }) => id));
+}
+
+async function enqueueTransfers(tx: Transaction, queued: readonly Pick<Share, 'task'>[]): Promise<void> {
   await enqueueMany(
     tx,
     transferVideo,
-    begin.map(({ id, team_id: teamId }) => ({ subjectId: id, teamId, payload: {}, priority: PRIORITY })),
+    queued.map(({ task: { id, teamId } }) => ({ subjectId: id, teamId, payload: {}, priority: PRIORITY })),
   );
 }
 

@@ -23,9 +23,10 @@ import {
 import { ownedBy } from './filters.ts';
 import { finishImport } from './finish-import.ts';
 import { firstRun } from './first-run.ts';
-import { requeueTasks } from './requeue-tasks.ts';
+import { requeueOnly, requeueTasks } from './requeue-tasks.ts';
 import { isExpired } from './retention.ts';
 import { runningImport } from './running-import.ts';
+import { assertRoom } from './usage.ts';
 import type { Viewer } from './viewer.ts';
 
 type ImportRow = typeof imports.$inferSelect;
@@ -44,6 +45,7 @@ const UNIQUE_VIOLATION = '23505';
  * @throws {NotFoundError}
  * @throws {ImportCannotBeRetriedError} when it has not finished, has no such task, or is not whole any more
  * @throws {ImportAlreadyRunningError} when another import from the same integration is running
+ * @throws {UsageLimitExceededError} when a limit of the team is reached
  */
 export async function retryImport(services: Services, viewer: Viewer, publicId: string): Promise<string> {
   const where = ownedBy(viewer, 'Import', publicId);
@@ -97,6 +99,7 @@ async function beginRetry(
     .where(and(eq(tasks.importId, row.id), inArray(tasks.status, [...RETRYABLE])))
     .limit(1);
   if (!first) throw new ImportCannotBeRetriedError(row.state);
+  await assertRoom(tx, row.teamId);
   const endedBefore = await clock(tx);
   await reopen(tx, row);
   return await enqueueClaimed(tx, retryImportJob, {
@@ -192,6 +195,7 @@ async function requeueBatch(services: Services, job: Job<{ endedBefore: string }
  * @throws {NotFoundError}
  * @throws {TaskCannotBeRetriedError} when it is neither, or its import is being canceled or is not whole any more
  * @throws {ImportAlreadyRunningError} when another import from the same integration is running
+ * @throws {UsageLimitExceededError} when a limit of the team is reached
  */
 export async function retryTask(services: Services, viewer: Viewer, publicId: string): Promise<string> {
   const where = ownedBy(viewer, 'Task', publicId);
@@ -221,6 +225,6 @@ async function requeueOne(tx: Transaction, taskId: string): Promise<TaskStatus> 
   const [task] = await tx.select().from(tasks).where(eq(tasks.id, taskId)).for('update');
   if (!task) throw new NotFoundError('task', ['id']);
   if (task.status !== 'FAILED' && task.status !== 'CANCELED') throw new TaskCannotBeRetriedError(task.status);
-  await requeueTasks(tx, [task]);
+  await requeueOnly(tx, task);
   return task.status;
 }

@@ -9,6 +9,7 @@ import { deleteObjects, indexVideo } from '../jobs/definitions.ts';
 import { LeaseLostError } from '../jobs/errors.ts';
 import type { ClaimedJob } from '../jobs/job.ts';
 import { enqueue, finishJob } from '../jobs/queue.ts';
+import { admitTask } from './admit-task.ts';
 import { claimContent, releaseClaim } from './content-claims.ts';
 import type { Services } from './deps.ts';
 import {
@@ -39,6 +40,7 @@ const REPLACED_BYTES_MARGIN_SECONDS = 3600;
  * Decides what becomes of a validated task, in the transaction that finishes its transfer job: QUEUED for its index
  * job or for another task's same content, READY when only its description was new, or SKIPPED.
  * @throws {LeaseLostError} when another worker has the job, or the task is not where this attempt left it
+ * @throws {NoRoomError} when its team has no room for it; nothing is changed
  */
 export async function settleTask(
   services: Services,
@@ -62,7 +64,8 @@ export async function settleTask(
   services.jobs.wake(deleteObjects.kind);
 }
 
-function toStored(task: TaskRow): StoredTask {
+/** A locked task from VALIDATING on, whose bytes are stored. */
+export function toStored(task: TaskRow): StoredTask {
   const { sha256, storageKey, systemMetadata } = task;
   if (sha256 === null || storageKey === null || systemMetadata === null) {
     throw new Error(`task ${task.id} is not stored`);
@@ -70,8 +73,11 @@ function toStored(task: TaskRow): StoredTask {
   return { ...task, sha256, storageKey, systemMetadata };
 }
 
-/** Decides about a stored, locked task; whoever decides about the same pair, or the same content, at the same time waits here. */
-async function decide(tx: Transaction, task: StoredTask, services: Services): Promise<void> {
+/**
+ * Decides about a stored, locked task; whoever decides about the same pair, or the same content, at the same time waits here.
+ * @throws {NoRoomError} when its team has no room for it
+ */
+export async function decide(tx: Transaction, task: StoredTask, services: Services): Promise<void> {
   const video = await lockVideo(tx, task);
   if (!video) return await bringIn(tx, task);
   if (video.versionImportId > versionOf(task)) return await skipTask(tx, task, superseded(video.id));
@@ -190,6 +196,7 @@ async function replaceContent(
 ): Promise<void> {
   await releaseClaim(tx, video, video.id);
   await claimContent(tx, { indexId: task.indexId, sha256: task.sha256, videoId: video.id, taskId: task.id });
+  await admitTask(tx, task, video.systemMetadata);
   await tx
     .update(videos)
     .set({
@@ -235,6 +242,7 @@ async function bringIn(tx: Transaction, task: StoredTask): Promise<void> {
       fraction: STORED_FRACTION,
     });
   }
+  await admitTask(tx, task, null);
   await tx.insert(videos).values({
     id: task.videoId,
     teamId: task.teamId,
@@ -284,26 +292,4 @@ export async function rememberSource(tx: Transaction, task: TaskRow, videoId: st
     insert into source_versions (index_id, source, version, sha256, video_id)
     values (${task.indexId}, ${task.sourceHash}, ${task.sourceVersion}, ${task.sha256}, ${videoId})
     on conflict (index_id, source) do update set version = excluded.version, sha256 = excluded.sha256, video_id = excluded.video_id`);
-}
-
-/**
- * Decides about one task that waited for the same content, after the one that held it has ended.
- * @returns the task; WAITS when another unfinished task holds the content by now; null when it had been decided about
- */
-export async function settleWaitingTask(
-  services: Services,
-  taskId: string,
-): Promise<TaskRow | 'WAITS' | null> {
-  const settled = await transaction(services.db, async (tx) => {
-    const locked = await lockOpenTask(tx, taskId);
-    if (locked?.waitingFor !== 'SAME_CONTENT') return null;
-    await decide(tx, toStored(locked), services);
-    const after = await tx.query.tasks.findFirst({ where: { id: taskId }, columns: { waitingFor: true } });
-    return { task: locked, waits: after?.waitingFor === 'SAME_CONTENT' };
-  });
-  if (!settled) return null;
-  services.changes.announce(settled.task);
-  services.jobs.wake(indexVideo.kind);
-  services.jobs.wake(deleteObjects.kind);
-  return settled.waits ? 'WAITS' : settled.task;
 }

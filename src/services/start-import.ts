@@ -25,6 +25,7 @@ import {
   uploadsOf,
 } from './start-import-input.ts';
 import { insertEntries } from './store-entries.ts';
+import { assertRoom } from './usage.ts';
 import { useUploads } from './use-uploads.ts';
 import type { Viewer } from './viewer.ts';
 
@@ -35,6 +36,7 @@ import type { Viewer } from './viewer.ts';
  * @returns the row id of the import: a new one, or that of the first call with the same idempotency key
  * @throws {InvalidInputError} with everything that is wrong; nothing is stored
  * @throws {NotFoundError} when an id names nothing that the viewer reaches
+ * @throws {UsageLimitExceededError} when a limit of the team is reached
  * @throws {IdempotencyConflictError} when the idempotency key was used with another input
  * @throws {ImportAlreadyRunningError} when the integration is being imported from already
  * @throws {SourceUnavailableError} when the integration cannot be listed, and trying later would not change that
@@ -50,6 +52,7 @@ export async function startImport(services: Services, viewer: Viewer, input: unk
   const key = idempotencyOf(target, parsed);
   const used = await usedKey(services.db, key);
   if (used?.importId) return used.importId;
+  await assertRoom(services.db, target.teamId);
   let page: ListingPage | null;
   try {
     page = await firstPage(services, target, parsed.from.integration);

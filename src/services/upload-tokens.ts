@@ -37,15 +37,14 @@ export interface MadeToken {
 /**
  * Makes a token that may begin and finish one upload, make one task of it and watch that, and nothing else. It ends by its
  * time, and with the key that made it.
- * @param mostBytes what any upload may have, in bytes
  * @param input as the API takes it, not checked yet
  * @throws {InvalidInputError}
  * @throws {NotFoundError} when an id names nothing that the viewer reaches
  */
 export async function createUploadToken(
-  { db }: Pick<Services, 'db'>,
+  { db, uploadMaxBytes: mostBytes }: Pick<Services, 'db' | 'uploadMaxBytes'>,
   viewer: Viewer,
-  { input, mostBytes }: { readonly input: unknown; readonly mostBytes: number },
+  input: unknown,
 ): Promise<MadeToken> {
   const parsed = parseInput(createUploadTokenInput(mostBytes), 'input', input);
   const { teamId, index } = await findTarget(db, viewer, parsed);

@@ -1,6 +1,11 @@
 import { createHash } from 'node:crypto';
 import { sql } from 'drizzle-orm';
 import type { Database } from '../db/client.ts';
+import { ForbiddenError } from './errors.ts';
+
+/** What a key may be allowed to do; each includes those before it. */
+export const SCOPES = ['READ', 'WRITE', 'ADMIN'] as const;
+export type Scope = (typeof SCOPES)[number];
 
 /** Who asks: the key behind a request, and the teams that it reaches. */
 export interface Viewer {
@@ -22,13 +27,14 @@ export interface UploadToken {
   readonly maxBytes: number;
 }
 
-/** What a key may be allowed to do; each includes those before it. */
-const SCOPES = ['READ', 'WRITE', 'ADMIN'] as const;
-type Scope = (typeof SCOPES)[number];
-
 /** Whether the viewer's key has a scope, or one that includes it. */
 export function hasScope({ scopes }: Pick<Viewer, 'scopes'>, scope: Scope): boolean {
   return SCOPES.slice(SCOPES.indexOf(scope)).some((each) => scopes.includes(each));
+}
+
+/** @throws {ForbiddenError} when the viewer's key lacks a scope */
+export function requireScope(viewer: Pick<Viewer, 'scopes'>, scope: Scope): void {
+  if (!hasScope(viewer, scope)) throw new ForbiddenError(scope);
 }
 
 const KEY_FORMAT = /^slc_[A-Za-z0-9_-]{32,200}$/;

@@ -125,6 +125,27 @@ test('a content that failed to come in by one, and is in by another as a copy, i
   expect(await claimOn(content)).toEqual({ system_name: 'b', task_id: null });
 });
 
+test('who waited for a content that failed to come in, and has no room for it by then, fails', async () => {
+  const content = freshContent();
+  const [doomed, ...waiters] = await whileHeld(async () => {
+    const creation = await store('full-a', content, DOOMED);
+    const waiting = [await wait('full-b', content), await wait('full-c', content)];
+    await rows.all('update teams set max_videos = 0');
+    return [creation, ...waiting];
+  });
+  if (doomed === undefined) throw new Error('there is no task');
+  expect(await end(doomed)).toMatchObject({ status: 'FAILED', error: { code: 'INTERNAL' } });
+  for (const waiter of waiters)
+    expect(await end(waiter)).toMatchObject({
+      status: 'FAILED',
+      video: null,
+      error: { code: 'USAGE_LIMIT_EXCEEDED', required: '0 videos' },
+    });
+  await rows.all('update teams set max_videos = null');
+  expect(await videosWith(content)).toEqual([]);
+  expect(await rows.all('select from content_claims where sha256 = $1', [sha256(content)])).toEqual([]);
+});
+
 test('who was forgotten, its claim gone or its job lost, is decided about by housekeeping', async () => {
   const [unclaimed, jobless] = [freshContent(), freshContent()];
   await rows.all(

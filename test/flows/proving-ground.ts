@@ -24,6 +24,8 @@ export interface ProvingGround {
   readonly freshContent: () => Buffer;
   /** Of the first server. */
   readonly url: string;
+  /** Of the last server. */
+  readonly otherUrl: string;
   readonly client: TestClient;
   readonly canceler: Canceler;
   /** Of each server. */
@@ -84,6 +86,7 @@ export async function startProvingGround({
     origin,
     freshContent,
     url: app.url,
+    otherUrl: apps.at(-1)?.url ?? app.url,
     client,
     canceler,
     cancelers,

@@ -4,14 +4,14 @@ import pg from 'pg';
 import type { Logger } from 'pino';
 import { type Binaries, prepareBinaries } from './binaries.ts';
 import { DatabaseStartError } from './errors.ts';
-import { DATABASE_USER, ensureCluster } from './initialize.ts';
+import { ensureCluster } from './initialize.ts';
 import { readPidFile } from './pid-file.ts';
 import { findPlace, type Place } from './place.ts';
 import { isPortTaken, LOOPBACK, pickFreePort } from './port.ts';
 import { findRunning, isReady, launch, type Postmaster, stopPostmaster } from './postmaster.ts';
+import { DATABASE_NAME, urlAt } from './running.ts';
 import { supervise } from './supervise.ts';
 
-const DATABASE_NAME = 'sluice';
 const MAX_LAUNCHES = 10;
 const ORPHAN_WAIT_MS = 500;
 
@@ -175,8 +175,7 @@ async function openDatabase(place: Place): Promise<string> {
 
 async function logIn(place: Place): Promise<string> {
   const file = await readPidFile(place.cluster);
-  const urlOf = (database: string) =>
-    `postgresql://${DATABASE_USER}:${place.state.password}@${LOOPBACK}:${file?.port}/${database}`;
+  const urlOf = (database: string) => urlAt(place, file?.port, database);
   const client = new pg.Client({ connectionString: urlOf('postgres'), application_name: 'sluice start' });
   client.on('error', () => {});
   try {

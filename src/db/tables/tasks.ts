@@ -124,6 +124,10 @@ export const tasks = snakeCase.table(
     duration: doublePrecision().generatedAlwaysAs(sql`(system_metadata ->> 'duration')::double precision`),
     width: integer().generatedAlwaysAs(sql`(system_metadata ->> 'width')::integer`),
     height: integer().generatedAlwaysAs(sql`(system_metadata ->> 'height')::integer`),
+    /** What it has been promised of its team's limits; given back by a trigger when its video is in, or it ends. */
+    reservedVideos: integer().notNull().default(0),
+    reservedBytes: byteCount().notNull().default(0),
+    reservedMilliseconds: byteCount().notNull().default(0),
     createdAt: createdAt(),
     updatedAt: instant().notNull().default(databaseNow),
     progressedAt: instant().notNull().default(databaseNow),

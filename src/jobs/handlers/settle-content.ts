@@ -1,6 +1,6 @@
 import { longestWaiting } from '../../services/content-claims.ts';
 import { finishImport } from '../../services/finish-import.ts';
-import { settleWaitingTask } from '../../services/settle-task.ts';
+import { settleWaitingTask } from '../../services/settle-waiting-task.ts';
 import { settleContent as definition } from '../definitions.ts';
 import type { JobHandler } from '../handler.ts';
 import type { HandlerDeps } from './deps.ts';

@@ -1,5 +1,6 @@
 import type { StoredError } from '../../db/tables/tasks.ts';
 import { MediaProcessError, MediaRejectedError } from '../../media/errors.ts';
+import { NoRoomError } from '../../services/errors.ts';
 import { SourceError } from '../../sources/errors.ts';
 import { StorageError, StorageFullError } from '../../storage/adapter.ts';
 import { CrashError, PermanentError, TransientError, WaitError } from '../errors.ts';
@@ -35,7 +36,7 @@ const STORAGE_FULL_SECONDS = 30;
 
 /** What a fault of a step means for its job: tried again, ended, counted as a crash, or made to wait. */
 export function toJobError(error: unknown): unknown {
-  if (error instanceof RuleError || error instanceof MediaRejectedError)
+  if (error instanceof RuleError || error instanceof MediaRejectedError || error instanceof NoRoomError)
     return new PermanentError(error.message, { cause: error });
   if (error instanceof MediaProcessError) return new CrashError(error.message, { cause: error });
   if (error instanceof StorageFullError)
@@ -58,7 +59,7 @@ export function toStoredError(fault: unknown): StoredError {
     fault instanceof PermanentError || fault instanceof TransientError || fault instanceof CrashError
       ? fault.cause
       : fault;
-  if (error instanceof RuleError) return error.stored;
+  if (error instanceof RuleError || error instanceof NoRoomError) return error.stored;
   if (error instanceof SourceError) {
     const { code, message, retryable, measured, required } = error;
     return {

@@ -59,6 +59,29 @@ const STATEMENTS = {
   'what came in is there': `
     select 'task ' || t.id, 'is READY, and its video is not there'
       from tasks t where t.status = 'READY' and not exists (select from videos v where v.id = t.video_id)`,
+  'use is counted right': `
+    with counted as (
+      select team_id, sum(videos) as videos, sum(bytes) as bytes, sum(milliseconds) as ms,
+             sum(reserved_videos) as rv, sum(reserved_bytes) as rb, sum(reserved_milliseconds) as rm
+        from (select team_id, videos, bytes, milliseconds, reserved_videos, reserved_bytes, reserved_milliseconds from team_usage
+              union all
+              select team_id, videos, bytes, milliseconds, reserved_videos, reserved_bytes, reserved_milliseconds from team_usage_changes) c
+       group by team_id
+    )
+    select 'team ' || t.id, 'its use is counted as ' || concat_ws(', ', c.videos, c.bytes, c.ms, c.rv, c.rb, c.rm)
+             || ', and is ' || concat_ws(', ', v.videos, v.bytes, v.ms, r.rv, r.rb, r.rm)
+      from teams t
+      left join counted c on c.team_id = t.id
+      cross join lateral (select count(*) as videos, coalesce(sum((system_metadata ->> 'size')::bigint), 0) as bytes,
+               coalesce(sum(round((system_metadata ->> 'duration')::numeric * 1000)), 0) as ms
+          from videos where team_id = t.id) v
+      cross join lateral (select coalesce(sum(reserved_videos), 0) as rv, coalesce(sum(reserved_bytes), 0) as rb,
+               coalesce(sum(reserved_milliseconds), 0) as rm from tasks where team_id = t.id) r
+     where (coalesce(c.videos, 0), coalesce(c.bytes, 0), coalesce(c.ms, 0), coalesce(c.rv, 0), coalesce(c.rb, 0), coalesce(c.rm, 0))
+        is distinct from (v.videos, v.bytes, v.ms, r.rv, r.rb, r.rm)`,
+  'what has ended was given its promise back': `
+    select 'task ' || t.id, 'has ended, and still holds room' from tasks t
+     where t.finished_at is not null and (t.reserved_videos, t.reserved_bytes, t.reserved_milliseconds) is distinct from (0, 0, 0)`,
   'every video has come in': `
     select 'video ' || v.id, 'is there, and no task has brought it in'
       from videos v
