@@ -45,6 +45,7 @@ export function createUploadLocks(services: Parts): UploadLocks {
   let answeredAt = performance.now();
 
   const beat = async (): Promise<void> => {
+    if (held.size === 0) return;
     const locks = [...held].map(([id, { token, received }]) => ({ id, token, received }));
     try {
       const renewed = await renewLocks(db, locks);

@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm';
 import type { Database } from '../db/client.ts';
 
 /** How long a lock lasts that is not renewed, in seconds: the process that held it is dead then. */
-export const LOCK_SECONDS = 15;
+export const LOCK_SECONDS = 10;
 
 /** A lock that this process holds, with how many bytes of its upload have come. */
 export interface HeldLock {

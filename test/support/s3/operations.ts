@@ -11,6 +11,7 @@ import {
   listUploads,
   uploadPart,
 } from './multipart.ts';
+import { copyObject, copyPart } from './copy.ts';
 import { deleteObject, deleteObjects, getObject, putObject } from './objects.ts';
 import type { Received } from './receive.ts';
 import type { S3Operation, S3Quirks } from './types.ts';
@@ -40,10 +41,12 @@ const OPERATIONS: Readonly<Record<S3Operation, (call: Call) => Promise<S3Answer>
   HeadObject: getObject,
   GetObject: getObject,
   PutObject: putObject,
+  CopyObject: copyObject,
   DeleteObject: deleteObject,
   DeleteObjects: deleteObjects,
   CreateMultipartUpload: createUpload,
   UploadPart: uploadPart,
+  UploadPartCopy: copyPart,
   CompleteMultipartUpload: completeUpload,
   AbortMultipartUpload: abortUpload,
   ListParts: listParts,
