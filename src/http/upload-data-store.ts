@@ -54,8 +54,7 @@ export class UploadDataStore extends DataStore {
     const { length, metadata, createdAt } = row;
     // The bytes of a complete one may be its task's by now.
     const offset = row.isComplete ? length : Math.min(await store.offset(key), length);
-    // A process that died may have stored the last byte.
-    if (offset === length && !row.isComplete) await completeUpload(services, row.id);
+    if (offset === length && !row.isComplete) await completeStored(services, { id: row.id, key, length });
     return new Upload({
       id: key,
       size: length,
@@ -83,6 +82,16 @@ export class UploadDataStore extends DataStore {
   override async remove(key: string): Promise<void> {
     await deleteUpload(this.#parts.services, idOfKey(key));
   }
+}
+
+/** A process that died may have stored the last byte. That all is there has to be seen: a bucket says so of what is gone, too. */
+async function completeStored(
+  services: Services,
+  { id, key, length }: { readonly id: string; readonly key: string; readonly length: number },
+): Promise<void> {
+  const stored = await services.storage.stat(key);
+  if (stored?.size !== length) throw ERRORS.FILE_NO_LONGER_EXISTS;
+  await completeUpload(services, id);
 }
 
 /** The same bytes, counted as they pass. */

@@ -1,4 +1,4 @@
-import { afterAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { Upload } from 'tus-js-client';
 import { graphql } from '../support/graphql.ts';
 import { createInstallation } from '../support/installation.ts';
@@ -27,9 +27,6 @@ const LOOK = graphql(`
   }
 `);
 
-const seen: number[] = [];
-afterAll(() => expect(seen.length).toBeGreaterThan(0));
-
 test('an upload that is cut again and again, and whose server is killed, goes on where it was and ends right', async () => {
   const clip = (await makeContents())();
   const bytes = Buffer.concat([clip, box('free', Buffer.alloc(SIZE_MIB * MIB, 'padding'))]);
@@ -52,7 +49,7 @@ test('an upload that is cut again and again, and whose server is killed, goes on
   let taskId: string | null = null;
   const ended = new Promise<void>((resolve, reject) => {
     const upload = new Upload(bytes, {
-      endpoint: `${proxy.url}/uploads`,
+      endpoint: new URL('/uploads', proxy.url).href,
       headers: { authorization: `Bearer ${TEST_KEY}` },
       retryDelays: Array.from({ length: 200 }, () => 100),
       metadata: { filename: 'long.mp4' },
@@ -64,6 +61,8 @@ test('an upload that is cut again and again, and whose server is killed, goes on
         if (request.getMethod() === 'HEAD') offsets.push(Number(response.getHeader('upload-offset')));
       },
       async onUploadUrlAvailable() {
+        // Told again each time that it goes on.
+        if (taskId !== null) return;
         try {
           const input = { from: { uploadId: idOf(upload.url ?? '') }, sha256: sha256(bytes) };
           const { createTask } = await client.query(CREATE, { input });
@@ -92,7 +91,6 @@ test('an upload that is cut again and again, and whose server is killed, goes on
   expect(cuts).toBe(CUTS);
   // It went on each time: never from the beginning again once something had come.
   expect(offsets.filter((offset) => offset > 0).length).toBeGreaterThan(1);
-  seen.push(...offsets);
   await proxy.close();
   await installation.end(server, 'SIGTERM');
 });
