@@ -1,11 +1,11 @@
-import { expect, test } from 'vitest';
 import { Upload } from 'tus-js-client';
+import { expect, test } from 'vitest';
+import { box } from '../media/support/mp4-surgery.ts';
 import { graphql } from '../support/graphql.ts';
 import { createInstallation } from '../support/installation.ts';
 import { TEST_KEY } from '../support/server.ts';
 import { createTcpProxy } from '../support/tcp-proxy.ts';
 import { waitFor } from '../support/wait.ts';
-import { box } from '../media/support/mp4-surgery.ts';
 import { makeContents, sha256 } from './file-origin.ts';
 import { idOf } from './tus-client.ts';
 
@@ -55,7 +55,8 @@ test('an upload that is cut again and again, and whose server is killed, goes on
       metadata: { filename: 'long.mp4' },
       chunkSize: Math.ceil(bytes.length / 3),
       onProgress(sent) {
-        if (taskId !== null && cuts < CUTS && sent > ((cuts + 1) * bytes.length) / (CUTS + 1)) cut().catch(reject);
+        if (taskId !== null && cuts < CUTS && sent > ((cuts + 1) * bytes.length) / (CUTS + 1))
+          cut().catch(reject);
       },
       onAfterResponse(request, response) {
         if (request.getMethod() === 'HEAD') offsets.push(Number(response.getHeader('upload-offset')));

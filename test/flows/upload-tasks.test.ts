@@ -82,7 +82,7 @@ const videoOf = (path: string, externalId: string, more: object = {}) => ({
   ...more,
 });
 const inputOf = (...videos: readonly ReturnType<typeof videoOf>[]) => ({
-  from: { videos: { systemName: 'uploads', videos } },
+  from: { videos: { systemName: 'uploads', videos: [...videos] } },
 });
 
 async function start(...videos: readonly ReturnType<typeof videoOf>[]): Promise<string> {
@@ -148,7 +148,7 @@ test('complete uploads are judged at once, moved and not copied, and given up on
     [sha256(bytes)],
   );
   expect((await stat(media(storage_key))).ino).toBe(ino);
-  await waitFor(async () => (await readdir(media()).catch(() => [])).includes('uploads') === false, {
+  await waitFor(async () => !(await readdir(media())).includes('uploads'), {
     what: 'what is left of the uploads to go',
   });
   expect((await stat(media(storage_key))).ino).toBe(ino);

@@ -1,6 +1,6 @@
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fromPublicId, toPublicId } from '../../src/services/public-ids.ts';
@@ -76,7 +76,8 @@ async function startPages() {
   return { url: `http://127.0.0.1:${port}`, close: () => site.close() };
 }
 
-const ask = async (input: VariablesOf<typeof MAKE>['input']) => (await server.query(MAKE, { input })).createUploadToken;
+const ask = async (input: VariablesOf<typeof MAKE>['input']) =>
+  (await server.query(MAKE, { input })).createUploadToken;
 
 async function makeToken(input: VariablesOf<typeof MAKE>['input'] = {}): Promise<string> {
   const made = await ask(input);
@@ -86,7 +87,11 @@ async function makeToken(input: VariablesOf<typeof MAKE>['input'] = {}): Promise
 
 const holding = (token: string) => {
   const client = createTestClient({ url: server.url, key: token });
-  return { client, tus: createTusClient({ url: server.url, key: token }), creator: createTaskCreator(client) };
+  return {
+    client,
+    tus: createTusClient({ url: server.url, key: token }),
+    creator: createTaskCreator(client),
+  };
 };
 
 test('a token brings in one file, into its index, and watches that', async () => {
@@ -102,7 +107,8 @@ test('a token brings in one file, into its index, and watches that', async () =>
   expect(createTask.task).toMatchObject({ status: 'PENDING', waitingFor: 'UPLOAD', fileName: 'mine.mp4' });
   const states: string[] = [];
   const watched = (async () => {
-    for await (const { taskProgress } of client.overWebSocket(WATCH, { id })) states.push(taskProgress.task.status);
+    for await (const { taskProgress } of client.overWebSocket(WATCH, { id }))
+      states.push(taskProgress.task.status);
   })();
   await tus.patch(path, 0, bytes.subarray(0, 1000));
   expect(await tus.offset(path)).toBe(1000);
@@ -115,7 +121,9 @@ test('a token brings in one file, into its index, and watches that', async () =>
   });
   // One file, one task.
   expect((await tus.send({ method: 'POST', headers: { 'upload-length': 1 } })).status).toBe(403);
-  expect((await client.query(CREATE, { input })).createTask).toMatchObject({ issues: [{ code: 'DUPLICATE' }] });
+  expect((await client.query(CREATE, { input })).createTask).toMatchObject({
+    issues: [{ code: 'DUPLICATE' }],
+  });
 });
 
 async function insertIndex(): Promise<{ indexId: string }> {
@@ -127,7 +135,12 @@ async function insertIndex(): Promise<{ indexId: string }> {
 }
 
 /** Everything that a token may not ask for; ids are of what its team has. */
-const FORBIDDEN_DOCUMENTS = (ids: { task: string; ownTask: string; team: string; index: string }): readonly string[] => [
+const FORBIDDEN_DOCUMENTS = (ids: {
+  task: string;
+  ownTask: string;
+  team: string;
+  index: string;
+}): readonly string[] => [
   '{ __schema { types { name } } }',
   '{ __type(name: "Task") { name } }',
   '{ viewer { keyName } }',
@@ -182,9 +195,9 @@ test('a token may do nothing else, over HTTP and over WebSocket', async () => {
   }
   // Tasks of others are as unknown as none; so are their uploads.
   expect(await client.send(LOOK, { id: theirs.id })).toEqual({ data: { task: null } });
-  await expect(streamText(client, `subscription { taskProgress(id: "${theirs.id}") { task { id } } }`)).resolves.toMatch(
-    /NOT_FOUND/,
-  );
+  await expect(
+    streamText(client, `subscription { taskProgress(id: "${theirs.id}") { task { id } } }`),
+  ).resolves.toMatch(/NOT_FOUND/);
   const strange = await createTusClient(server).begin(10);
   expect((await tus.send({ method: 'HEAD', at: strange })).status).toBe(404);
   const inputs: VariablesOf<typeof CREATE>['input'][] = [
@@ -197,7 +210,9 @@ test('a token may do nothing else, over HTTP and over WebSocket', async () => {
   for (const input of inputs) made.push((await client.query(CREATE, { input })).createTask.__typename);
   expect(made).toEqual(['NotFoundError', 'ForbiddenError', 'InvalidInputError', 'NotFoundError']);
   expect(await rows.count('tasks')).toBe(before);
-  const metrics = await fetch(`${server.url}/metrics`, { headers: { authorization: 'Bearer slu_x', 'x-forwarded-for': '9.9.9.9' } });
+  const metrics = await fetch(`${server.url}/metrics`, {
+    headers: { authorization: 'Bearer slu_x', 'x-forwarded-for': '9.9.9.9' },
+  });
   await metrics.body?.cancel();
 });
 
@@ -232,7 +247,9 @@ test('a token has its size and its time, and ends with its key', async () => {
   await rows.all('update api_keys set revoked_at = now() where default_team_id = $1', [team.teamId]);
   expect((await tus.send({ method: 'HEAD', at: path })).status).toBe(401);
   await rows.all('update api_keys set revoked_at = null where default_team_id = $1', [team.teamId]);
-  const stored = await rows.one<{ text: string }>("select string_agg(t::text, ' ') as text from upload_tokens t");
+  const stored = await rows.one<{ text: string }>(
+    "select string_agg(t::text, ' ') as text from upload_tokens t",
+  );
   expect(stored.text).not.toContain(token);
 });
 
@@ -244,11 +261,17 @@ test('what is asked of a token is checked, and it takes a key that may write', a
     ],
   });
   const other = await insertTeam(rows, 'Others');
-  expect(await ask({ indexId: toPublicId('Index', other.indexId) })).toMatchObject({ path: ['input', 'indexId'] });
-  expect(await ask({ teamId: toPublicId('Team', other.teamId) })).toMatchObject({ path: ['input', 'teamId'] });
+  expect(await ask({ indexId: toPublicId('Index', other.indexId) })).toMatchObject({
+    path: ['input', 'indexId'],
+  });
+  expect(await ask({ teamId: toPublicId('Team', other.teamId) })).toMatchObject({
+    path: ['input', 'teamId'],
+  });
   await rows.all("update api_keys set scopes = '{READ}' where default_team_id = $1", [other.teamId]);
   const reader = createTestClient({ url: server.url, key: other.key });
-  expect((await reader.query(MAKE, { input: {} })).createUploadToken).toMatchObject({ requiredScope: 'WRITE' });
+  expect((await reader.query(MAKE, { input: {} })).createUploadToken).toMatchObject({
+    requiredScope: 'WRITE',
+  });
 });
 
 describe.skipIf(CHROMIUM === undefined)('a page of another origin, in a browser', () => {
@@ -265,11 +288,20 @@ describe.skipIf(CHROMIUM === undefined)('a page of another origin, in a browser'
       });
       expect(seen.error).toBeNull();
       expect(seen.states.at(-1)).toMatchObject({ status: 'READY' });
-      const received = seen.states.filter(({ status }) => status === 'PENDING').map(({ bytesDone }) => bytesDone);
+      const received = seen.states
+        .filter(({ status }) => status === 'PENDING')
+        .map(({ bytesDone }) => bytesDone);
       expect(received.some((count) => count > 0 && count < bytes.length)).toBe(true);
       expect(seen.again).toBe(403);
       expect(seen.refused).toContain('FORBIDDEN');
-      await waitFor(async () => (await rows.one<{ n: number }>('select count(*)::int as n from videos where sha256 = $1', [sha256(bytes)])).n === 1);
+      await waitFor(
+        async () =>
+          (
+            await rows.one<{ n: number }>('select count(*)::int as n from videos where sha256 = $1', [
+              sha256(bytes),
+            ])
+          ).n === 1,
+      );
     } finally {
       await browser.close();
     }
@@ -293,7 +325,8 @@ async function uploadInPage(given: { server: string; token: string; file: string
   const listeners = new Map<string, (message: { type: string; payload?: unknown }) => void>();
   await new Promise<void>((resolve, reject) => {
     socket.onerror = () => reject(new Error('the socket failed'));
-    socket.onopen = () => socket.send(JSON.stringify({ type: 'connection_init', payload: { authorization } }));
+    socket.onopen = () =>
+      socket.send(JSON.stringify({ type: 'connection_init', payload: { authorization } }));
     socket.onmessage = ({ data }) => {
       const message = JSON.parse(String(data));
       if (message.type === 'connection_ack') resolve();
@@ -332,7 +365,11 @@ async function uploadInPage(given: { server: string; token: string; file: string
         });
         watched = run(
           `subscription { taskProgress(id: "${id}") { task { status progress { bytesDone } } } }`,
-          ({ data }: { data: { taskProgress: { task: { status: string; progress: { bytesDone: number } } } } }) => {
+          ({
+            data,
+          }: {
+            data: { taskProgress: { task: { status: string; progress: { bytesDone: number } } } };
+          }) => {
             const { status, progress } = data.taskProgress.task;
             states.push({ status, bytesDone: progress.bytesDone });
           },

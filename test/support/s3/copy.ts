@@ -20,9 +20,13 @@ export async function copyPart(call: Call): Promise<S3Answer> {
   const { bucket, request } = call;
   const upload = bucket.uploads.get(request.key, request.query.get('uploadId') ?? '');
   if (upload === undefined) throw noSuchUpload();
-  const [, first = '', last = ''] = /^bytes=(\d+)-(\d+)$/.exec(request.headers['x-amz-copy-source-range'] ?? '') ?? [];
-  if (last === '') throw invalidArgument('The x-amz-copy-source-range value must be of the form bytes=first-last');
-  const bytes = sourceOf(call).content.all().subarray(Number(first), Number(last) + 1);
+  const [, first = '', last = ''] =
+    /^bytes=(\d+)-(\d+)$/.exec(request.headers['x-amz-copy-source-range'] ?? '') ?? [];
+  if (last === '')
+    throw invalidArgument('The x-amz-copy-source-range value must be of the form bytes=first-last');
+  const bytes = sourceOf(call)
+    .content.all()
+    .subarray(Number(first), Number(last) + 1);
   const md5 = createHash('md5').update(bytes).digest('hex');
   const number = Number(request.query.get('partNumber'));
   upload.parts.set(number, { number, content: bytesContent(bytes), md5, lastModified: new Date() });

@@ -27,7 +27,13 @@ export function readHead(incoming: IncomingMessage, hosts: readonly string[]): H
   const { bucket, key } = placeOf(path, headers.host ?? '', hosts);
   const method = incoming.method ?? '';
   const request: OpenRequest = {
-    operation: operationOf({ method, bucket, key, query, isCopy: headers['x-amz-copy-source'] !== undefined }),
+    operation: operationOf({
+      method,
+      bucket,
+      key,
+      query,
+      isCopy: headers['x-amz-copy-source'] !== undefined,
+    }),
     method,
     bucket,
     key,

@@ -1,5 +1,6 @@
 import type { S3Answer } from './answer.ts';
 import type { Bucket } from './bucket.ts';
+import { copyObject, copyPart } from './copy.ts';
 import { notImplemented } from './failure.ts';
 import type { OpenRequest } from './head.ts';
 import { listObjects } from './listing.ts';
@@ -11,7 +12,6 @@ import {
   listUploads,
   uploadPart,
 } from './multipart.ts';
-import { copyObject, copyPart } from './copy.ts';
 import { deleteObject, deleteObjects, getObject, putObject } from './objects.ts';
 import type { Received } from './receive.ts';
 import type { S3Operation, S3Quirks } from './types.ts';
