@@ -1,6 +1,6 @@
 import { and, asc, eq, isNull, sql } from 'drizzle-orm';
 import type { Database, Transaction } from '../db/client.ts';
-import { apiKeys, apiKeyTeams, teams } from '../db/tables/teams.ts';
+import { apiKeys, teams } from '../db/tables/teams.ts';
 import { databaseNow } from '../db/tables/types.ts';
 import { transaction } from '../db/transaction.ts';
 import { ManageError } from './errors.ts';
