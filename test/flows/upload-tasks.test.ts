@@ -1,4 +1,4 @@
-import { appendFile, readdir, stat } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { fromPublicId } from '../../src/services/public-ids.ts';
@@ -244,6 +244,24 @@ test('a task that was canceled while it waited may be tried again', async () => 
   });
   await tus.patch(path, 1000, bytes.subarray(1000));
   expect((await creator.follow({ id })).at(-1)).toMatchObject({
+    status: 'READY',
+    video: { sha256: sha256(bytes) },
+  });
+});
+
+test('a transfer that was killed after it had moved the bytes is found where it left them', async () => {
+  const bytes = freshContent();
+  const path = await tus.begin(bytes.length);
+  const task = await creator.create({ from: { uploadId: idOf(path) } });
+  const { team_id } = await rows.one<{ team_id: string }>('select team_id from uploads where id = $1', [
+    rowIdOf(path),
+  ]);
+  const folder = media('teams', team_id, 'tasks', fromPublicId('Task', task.id) ?? '', '1');
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, 'original'), bytes);
+  await rm(media('uploads', rowIdOf(path)), { recursive: true });
+  await rows.all('update uploads set completed_at = now() where id = $1', [rowIdOf(path)]);
+  expect((await creator.follow(task)).at(-1)).toMatchObject({
     status: 'READY',
     video: { sha256: sha256(bytes) },
   });

@@ -9,6 +9,8 @@ export const ID_KINDS: Readonly<Record<string, Kind>> = {
   'CreateIntegrationInput.teamId': 'team',
   'CreateTaskInput.indexId': 'index',
   'CreateTaskInput.teamId': 'team',
+  'CreateUploadTokenInput.indexId': 'index',
+  'CreateUploadTokenInput.teamId': 'team',
   'ImportFilter.indexId': 'index',
   'ImportFilter.integrationId': 'integration',
   'ImportFilter.teamId': 'team',
@@ -39,9 +41,11 @@ export const ID_KINDS: Readonly<Record<string, Kind>> = {
   'TaskFilter.teamId': 'team',
   'TaskFilter.videoId': 'video',
   'TaskObjectInput.integrationId': 'integration',
+  'TaskSourceInput.uploadId': 'upload',
   'UpdateIntegrationInput.id': 'integration',
   'VideoFilter.indexId': 'index',
   'VideoFilter.teamId': 'team',
+  'VideoInput.uploadId': 'upload',
 };
 
 /** The scope that each mutation takes. Whoever adds one adds a line here. */
@@ -53,6 +57,7 @@ export const MUTATION_SCOPES = {
   createTask: 'WRITE',
   cancelTask: 'WRITE',
   retryTask: 'WRITE',
+  createUploadToken: 'WRITE',
   createIntegration: 'ADMIN',
   updateIntegration: 'ADMIN',
   deleteIntegration: 'ADMIN',
