@@ -1,15 +1,10 @@
-import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parse } from 'graphql';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { fromPublicId, toPublicId } from '../../src/services/public-ids.ts';
-import { CHROMIUM, launchBrowser } from '../support/browser.ts';
 import { createTestClient } from '../support/client.ts';
 import { graphql, type VariablesOf } from '../support/graphql.ts';
 import { firstTeam, insertTeam, openRows, type Rows, type TeamRows } from '../support/rows.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
-import { waitFor } from '../support/wait.ts';
 import { createTaskCreator } from './created-tasks.ts';
 import { makeContents, sha256 } from './file-origin.ts';
 import { createTusClient, idOf } from './tus-client.ts';
@@ -44,37 +39,21 @@ const WATCH = graphql(`
 const LOOK = graphql(`query TokenLook($id: ID!) { task(id: $id) { id status name } }`);
 const WHERE = graphql(`query TokenWhere($id: ID!) { task(id: $id) { index { id } video { sha256 } } }`);
 
-let pages: Awaited<ReturnType<typeof startPages>>;
 let server: TestServer;
 let rows: Rows;
 let team: TeamRows;
 let freshContent: () => Buffer;
 
 beforeAll(async () => {
-  pages = await startPages();
   freshContent = await makeContents();
-  server = await startTestServer({ SLUICE_ALLOW_ORIGINS: pages.url });
+  server = await startTestServer();
   rows = await openRows(server.databaseUrl);
   team = await firstTeam(rows, server.key);
 });
 afterAll(async () => {
   await rows?.close();
   await server?.stop();
-  pages?.close();
 });
-
-/** A page of another origin, which has tus-js-client. */
-async function startPages() {
-  const script = readFileSync(new URL('../../node_modules/tus-js-client/dist/tus.min.js', import.meta.url));
-  const site = createServer(({ url }, response) => {
-    if (url === '/tus.js') return void response.setHeader('content-type', 'text/javascript').end(script);
-    response.setHeader('content-type', 'text/html').end('<script src="/tus.js"></script>');
-  });
-  site.listen(0, '127.0.0.1');
-  await once(site, 'listening');
-  const { port } = site.address() as AddressInfo; // it listens on a port
-  return { url: `http://127.0.0.1:${port}`, close: () => site.close() };
-}
 
 const ask = async (input: VariablesOf<typeof MAKE>['input']) =>
   (await server.query(MAKE, { input })).createUploadToken;
@@ -210,18 +189,13 @@ test('a token may do nothing else, over HTTP and over WebSocket', async () => {
   for (const input of inputs) made.push((await client.query(CREATE, { input })).createTask.__typename);
   expect(made).toEqual(['NotFoundError', 'ForbiddenError', 'InvalidInputError', 'NotFoundError']);
   expect(await rows.count('tasks')).toBe(before);
-  const metrics = await fetch(`${server.url}/metrics`, {
-    headers: { authorization: 'Bearer slu_x', 'x-forwarded-for': '9.9.9.9' },
-  });
-  await metrics.body?.cancel();
 });
 
 const sendText = (client: ReturnType<typeof createTestClient>, text: string) =>
   // Any text, not a typed document: parsed so that it can be printed.
-  import('graphql').then(({ parse }) => client.send(parse(text) as never));
+  client.send(parse(text) as never);
 
 async function streamText(client: ReturnType<typeof createTestClient>, text: string): Promise<string> {
-  const { parse } = await import('graphql');
   try {
     for await (const event of client.overWebSocket(parse(text) as never)) return JSON.stringify(event);
     return 'nothing';
@@ -273,119 +247,3 @@ test('what is asked of a token is checked, and it takes a key that may write', a
     requiredScope: 'WRITE',
   });
 });
-
-describe.skipIf(CHROMIUM === undefined)('a page of another origin, in a browser', () => {
-  test('uploads with a token, sees how that goes, and can do nothing else', async () => {
-    const bytes = freshContent();
-    const browser = await launchBrowser();
-    try {
-      const page = await browser.newPage();
-      await page.goto(pages.url);
-      const seen = await page.evaluate(uploadInPage, {
-        server: server.url,
-        token: await makeToken(),
-        file: bytes.toString('base64'),
-      });
-      expect(seen.error).toBeNull();
-      expect(seen.states.at(-1)).toMatchObject({ status: 'READY' });
-      const received = seen.states
-        .filter(({ status }) => status === 'PENDING')
-        .map(({ bytesDone }) => bytesDone);
-      expect(received.some((count) => count > 0 && count < bytes.length)).toBe(true);
-      expect(seen.again).toBe(403);
-      expect(seen.refused).toContain('FORBIDDEN');
-      await waitFor(
-        async () =>
-          (
-            await rows.one<{ n: number }>('select count(*)::int as n from videos where sha256 = $1', [
-              sha256(bytes),
-            ])
-          ).n === 1,
-      );
-    } finally {
-      await browser.close();
-    }
-  });
-});
-
-interface Seen {
-  readonly error: string | null;
-  readonly states: { status: string; bytesDone: number }[];
-  /** What a second upload is answered with. */
-  readonly again: number;
-  /** What a list is answered with. */
-  readonly refused: string;
-}
-
-/** Runs in the page: everything that it uses is in here. */
-async function uploadInPage(given: { server: string; token: string; file: string }): Promise<Seen> {
-  const bytes = Uint8Array.from(atob(given.file), (character) => character.charCodeAt(0));
-  const authorization = `Bearer ${given.token}`;
-  const socket = new WebSocket(`${given.server.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
-  const listeners = new Map<string, (message: { type: string; payload?: unknown }) => void>();
-  await new Promise<void>((resolve, reject) => {
-    socket.onerror = () => reject(new Error('the socket failed'));
-    socket.onopen = () =>
-      socket.send(JSON.stringify({ type: 'connection_init', payload: { authorization } }));
-    socket.onmessage = ({ data }) => {
-      const message = JSON.parse(String(data));
-      if (message.type === 'connection_ack') resolve();
-      else listeners.get(message.id)?.(message);
-    };
-  });
-  let count = 0;
-  const run = (query: string, onNext: (payload: never) => void) =>
-    new Promise<string>((resolve) => {
-      const id = String(++count);
-      let last = '';
-      listeners.set(id, ({ type, payload }) => {
-        if (type !== 'complete') last = JSON.stringify(payload);
-        if (type === 'next') onNext(payload as never);
-        else resolve(last);
-      });
-      socket.send(JSON.stringify({ id, type: 'subscribe', payload: { query } }));
-    });
-  const states: Seen['states'] = [];
-  let watched: Promise<unknown> = Promise.resolve();
-  // biome-ignore lint/suspicious/noExplicitAny: the script of the page has put it there
-  const { Upload } = (globalThis as any).tus;
-  const error = await new Promise<string | null>((resolve) => {
-    const upload = new Upload(new Blob([bytes]), {
-      endpoint: `${given.server}/uploads`,
-      headers: { authorization },
-      chunkSize: Math.ceil(bytes.length / 4),
-      metadata: { filename: 'page.mp4' },
-      retryDelays: null,
-      async onUploadUrlAvailable() {
-        const uploadId = upload.url.slice(upload.url.lastIndexOf('/') + 1);
-        const query = `mutation { createTask(input: { from: { uploadId: "${uploadId}" } }) { ... on CreateTaskSuccess { task { id } } } }`;
-        let id = '';
-        await run(query, (payload: { data: { createTask: { task: { id: string } } } }) => {
-          id = payload.data.createTask.task.id;
-        });
-        watched = run(
-          `subscription { taskProgress(id: "${id}") { task { status progress { bytesDone } } } }`,
-          ({
-            data,
-          }: {
-            data: { taskProgress: { task: { status: string; progress: { bytesDone: number } } } };
-          }) => {
-            const { status, progress } = data.taskProgress.task;
-            states.push({ status, bytesDone: progress.bytesDone });
-          },
-        );
-      },
-      onError: (fault: Error) => resolve(String(fault)),
-      onSuccess: () => resolve(null),
-    });
-    upload.start();
-  });
-  await watched;
-  const again = await fetch(`${given.server}/uploads`, {
-    method: 'POST',
-    headers: { authorization, 'tus-resumable': '1.0.0', 'upload-length': '1' },
-  });
-  const refused = await run('{ videos { totalCount } }', () => {});
-  socket.close();
-  return { error, states, again: again.status, refused };
-}
