@@ -100,14 +100,18 @@ async function ownDatabase(config: Config, log: Logger, shutdown: Shutdown): Pro
   return postgres.url;
 }
 
+/** Where the bytes are: as the settings say, else `media` in the data folder. */
+export function storageUrlOf({ storageUrl, dataDir }: Config): string {
+  return storageUrl ?? pathToFileURL(join(dataDir, 'media')).href;
+}
+
 /**
  * The storage of the bytes: where the settings say, else `media` in the data folder.
  * @throws {ConfigError} when nothing can be written there
  */
 export async function openConfiguredStorage({ config, log }: Setting): Promise<Storage> {
-  const { dataDir, storageUrl = pathToFileURL(join(dataDir, 'media')).href } = config;
   try {
-    const storage = openStorage(storageUrl, { tempDir: join(dataDir, 'tmp'), log });
+    const storage = openStorage(storageUrlOf(config), { tempDir: join(config.dataDir, 'tmp'), log });
     if (config.storageUrl !== undefined) await storage.checkWritable();
     return storage;
   } catch (cause) {

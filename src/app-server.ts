@@ -1,7 +1,7 @@
 import type { Health } from './app-health.ts';
 import type { Metrics } from './app-metrics.ts';
 import { httpMetrics, poolMetrics, watchSubscriptions } from './app-metrics-parts.ts';
-import { type OpenDatabase, openApiDatabase } from './app-parts.ts';
+import { type OpenDatabase, openApiDatabase, storageUrlOf } from './app-parts.ts';
 import type { Config } from './config.ts';
 import { explained } from './db/usable.ts';
 import { createHub } from './events/hub.ts';
@@ -16,10 +16,12 @@ import { createFigureReader } from './services/import-figures.ts';
 import { createMediaUrls } from './services/media-urls.ts';
 import { createRateLimit } from './services/rate-limit.ts';
 import { createTaskFeeds } from './services/task-feed.ts';
+import { authenticateToken } from './services/upload-tokens.ts';
 import { findVideoFile } from './services/video-file.ts';
 import { authenticate } from './services/viewer.ts';
 import type { Setting } from './shutdown.ts';
 import type { Storage } from './storage/adapter.ts';
+import { openUploadStore } from './storage/upload-store.ts';
 
 interface ServerParts extends OpenDatabase, Pick<Secrets, 'secret'> {
   readonly services: Services;
@@ -46,6 +48,11 @@ export async function startServer(setting: Setting, parts: ServerParts): Promise
   let url = config.publicUrl ?? '';
   const mediaUrls = createMediaUrls({ secret, publicUrl: () => url, seconds: config.mediaUrlSeconds });
   const figures = createFigureReader(api);
+  const uploads = {
+    services,
+    store: await openUploadStore(storageUrlOf(config)),
+    publicUrl: config.publicUrl,
+  };
   const rateLimit = createRateLimit(api, config.rateCallsPerMinute);
   const taskFeeds = createTaskFeeds({ db: api, hub, cursors });
   const common = { db: api, services, figures, hub, feeds, cursors, mediaUrls, taskFeeds, rateLimit };
@@ -57,9 +64,10 @@ export async function startServer(setting: Setting, parts: ServerParts): Promise
     production: config.production,
     log,
     schema,
-    authenticate: (key) => authenticate(api, key),
+    authenticate: (key) => (key.startsWith('slu_') ? authenticateToken(api, key) : authenticate(api, key)),
     createContext: (viewer, watchViewer) => ({ ...common, viewer, watchViewer }),
     media: { urls: mediaUrls, find: (video) => findVideoFile({ db: api, storage }, video) },
+    uploads,
     health: health.parts,
     metrics: metrics.render,
     deadlineSeconds: (operation) => deadlineOf(config, operation),

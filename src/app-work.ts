@@ -50,6 +50,7 @@ export function createWork({ config, log, shutdown }: Setting, parts: WorkParts)
     log,
     secrets,
     integrationSources,
+    storage,
     changes: createChanges(notifications),
     prober: createProber(looks),
     poster,
@@ -63,6 +64,7 @@ export function createWork({ config, log, shutdown }: Setting, parts: WorkParts)
       if (shutdown.isStopping) lease.abort(new WorkerStoppedError());
       return lease;
     },
+    uploadMaxBytes: config.uploadMaxBytes,
     planSeconds: config.planSeconds,
     leaseSeconds: config.leaseSeconds,
     mediaUrlSeconds: config.mediaUrlSeconds,

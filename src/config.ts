@@ -96,6 +96,12 @@ const settings = z.object({
   SLUICE_AWS_DEFAULT_CREDENTIALS: flag.optional(),
   SLUICE_ALLOW_ORIGINS: list,
   SLUICE_SOCKETS_PER_KEY: count(20),
+  SLUICE_UPLOAD_MAX_BYTES: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(5 * 1024 ** 4)
+    .default(2_147_483_648),
   SLUICE_TRANSFER_CONCURRENCY: count(8),
   SLUICE_INDEX_CONCURRENCY: count(availableParallelism()),
   SLUICE_LEASE_SECONDS: seconds(30),
@@ -152,6 +158,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env) {
     awsDefaultCredentials: env.SLUICE_AWS_DEFAULT_CREDENTIALS ?? false,
     allowOrigins: env.SLUICE_ALLOW_ORIGINS,
     socketsPerKey: env.SLUICE_SOCKETS_PER_KEY,
+    uploadMaxBytes: env.SLUICE_UPLOAD_MAX_BYTES,
     transferConcurrency: env.SLUICE_TRANSFER_CONCURRENCY,
     indexConcurrency: env.SLUICE_INDEX_CONCURRENCY,
     leaseSeconds: env.SLUICE_LEASE_SECONDS,

@@ -7,7 +7,7 @@ import type { Probe, Prober } from './services/deps.ts';
 import { limitTime } from './services/time-limit.ts';
 import { SourceError } from './sources/errors.ts';
 import type { RemoteFile } from './sources/remote-file.ts';
-import type { SourceFile } from './sources/source.ts';
+import type { ProbedFile } from './sources/source.ts';
 
 /** A look keeps a media process waiting for the source: one that needs more time than this is left to the transfer. */
 const LOOK_MS = 15_000;
@@ -27,7 +27,7 @@ export function createProber(media: MediaPool): Prober {
       const violation = checkSize(size, requirements);
       return violation && { ...violation, retryable: false };
     },
-    async look(source: SourceFile, options: LookOptions) {
+    async look(source: ProbedFile, options: LookOptions) {
       let file: RemoteFile | null = null;
       const limit = limitTime(options.signal, LOOK_MS);
       try {

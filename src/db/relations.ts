@@ -7,6 +7,7 @@ import { integrations } from './tables/integrations.ts';
 import { jobs } from './tables/jobs.ts';
 import * as tasks from './tables/tasks.ts';
 import * as teams from './tables/teams.ts';
+import * as uploads from './tables/uploads.ts';
 import * as videos from './tables/videos.ts';
 import * as webhooks from './tables/webhooks.ts';
 
@@ -33,6 +34,8 @@ export const tables = {
   sourceVersions: videos.sourceVersions,
   webhookDeliveries: webhooks.webhookDeliveries,
   webhookSecrets: webhooks.webhookSecrets,
+  uploads: uploads.uploads,
+  uploadTokens: uploads.uploadTokens,
   jobs,
 };
 
@@ -58,6 +61,7 @@ export const relations = defineRelations(tables, (r) => ({
     index: r.one.indexes({ from: r.tasks.indexId, to: r.indexes.id, optional: false }),
     video: r.one.videos({ from: r.tasks.videoId, to: r.videos.id }),
     integration: r.one.integrations({ from: r.tasks.integrationId, to: r.integrations.id }),
+    upload: r.one.uploads({ from: r.tasks.uploadId, to: r.uploads.id }),
     live: r.one.taskProgress({ from: r.tasks.id, to: r.taskProgress.taskId }),
   },
   videos: {

@@ -25,11 +25,13 @@ export function createFastify(log: Logger): FastifyInstance {
   const server: FastifyInstance = fastify({
     loggerInstance,
     forceCloseConnections: true,
-    requestTimeout: 30_000,
+    // Uploads take longer; see `limitBodies`.
+    requestTimeout: 0,
     http: { headersTimeout: 10_000 },
     routerOptions: { maxParamLength: 1_000 },
     genReqId: () => randomBytes(8).toString('hex'),
   });
+  limitBodies(server);
   server.setNotFoundHandler((_request, reply) => reply.code(404).send({ message: 'There is nothing here.' }));
   server.setErrorHandler(
     (error: { readonly statusCode?: number; readonly message: string }, request, reply) => {
@@ -50,6 +52,22 @@ export function createFastify(log: Logger): FastifyInstance {
     },
   );
   return server;
+}
+
+/** How long the body of a request may take, in milliseconds; uploads see to theirs themselves. */
+const BODY_MS = 30_000;
+
+/** Cuts requests whose body does not come to its end in time. */
+function limitBodies(server: FastifyInstance): void {
+  server.addHook('onRequest', async ({ raw, url }) => {
+    const { 'content-length': length = '0', 'transfer-encoding': encoding } = raw.headers;
+    if ((length === '0' && encoding === undefined) || url.startsWith('/uploads')) return;
+    const timer = setTimeout(() => {
+      if (raw.complete || raw.destroyed) return;
+      raw.socket.end('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+    }, BODY_MS);
+    raw.once('close', () => clearTimeout(timer));
+  });
 }
 
 /**

@@ -17,6 +17,8 @@ import { createKeyWatch } from './key-watch.ts';
 import { registerMedia } from './media.ts';
 import { type MetricsOptions, registerMetrics } from './metrics.ts';
 import { createSharing } from './sharing.ts';
+import { createUploadServer, type UploadOptions } from './upload-server.ts';
+import { registerUploads } from './uploads.ts';
 import { serveWebSockets } from './websocket.ts';
 import { createGraphQL } from './yoga.ts';
 
@@ -43,6 +45,8 @@ export interface HttpServerOptions extends HealthOptions {
       readonly videoId: string;
     }) => Promise<VideoFile | null>;
   };
+  /** What /uploads needs, which is not there without. */
+  readonly uploads?: UploadOptions;
   /** The figures for /metrics, which is not there without them. */
   readonly metrics?: MetricsOptions['metrics'];
 }
@@ -79,7 +83,10 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   if (options.metrics !== undefined) registerMetrics(server, { metrics: options.metrics, guard });
   registerMedia(server, options.media);
   registerGraphiql(server, { graphiql });
+  const uploads =
+    options.uploads && createUploadServer({ ...options.uploads, allowOrigins: options.allowOrigins });
   const endStreams = registerGraphQL(server, { yoga, guard, keys });
+  if (uploads) registerUploads(server, { guard, allowOrigins: options.allowOrigins, uploads });
   const endSockets = serveWebSockets({
     ...options,
     server: server.server,
@@ -94,6 +101,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   const drainAll = async (): Promise<void> => {
     const drained = traffic.drain();
     endStreams();
+    uploads?.release();
     await Promise.all([endSockets(), drained]);
   };
   const drain = (): Promise<void> => {

@@ -96,7 +96,8 @@ const viewerOf = ({ contextValue }: ExecutionArgs) => (contextValue as Context).
 
 /** Everything that decides what an execution may show; null where that is too long. */
 function keyOf(args: ExecutionArgs, numberOf: (document: DocumentNode) => number): string | null {
-  const { scopes, teamIds, defaultTeamId } = viewerOf(args);
+  const { scopes, teamIds, defaultTeamId, uploadToken } = viewerOf(args);
+  if (uploadToken) return null;
   const variables = variablesWithoutAfter(args);
   const key = JSON.stringify([
     numberOf(args.document),

@@ -14,6 +14,7 @@ import {
 } from 'graphql';
 import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
 import type { Context, WatchViewer } from '../schema/context.ts';
+import { UploadTokenFieldsRule } from '../schema/upload-token-fields.ts';
 import { TOO_COMPLEX } from '../services/errors.ts';
 import { hasScope, type Viewer } from '../services/viewer.ts';
 import { type ErrorMask, withCode } from './errors.ts';
@@ -74,6 +75,7 @@ export function createGraphQL(options: YogaOptions): Yoga {
       useDeadline(options.deadlineSeconds),
       usePatientEvents(options.sharing),
       useErrorCodes(options),
+      useUploadTokens(),
       ...(options.production ? [useSecrecy()] : []),
     ],
   });
@@ -135,6 +137,29 @@ function useErrorCodes({ mask }: YogaOptions): Plugin {
       return ({ valid, result, setResult }) => {
         if (!valid) setResult((result as readonly GraphQLError[]).map(mask)); // what graphql's validate answers
       };
+    },
+  };
+}
+
+/** Lets upload tokens ask only for what is theirs. Not as a rule of validation, for the same reason as secrecy is none. */
+function useUploadTokens(): Plugin<RequestContext> {
+  const found = new WeakMap<DocumentNode, readonly GraphQLError[]>();
+  const errorsOf = ({ schema, document, contextValue }: ExecutionArgs): readonly GraphQLError[] => {
+    // What the context function above makes.
+    const { viewer } = contextValue as Context;
+    if (viewer.uploadToken === undefined) return [];
+    const errors = found.get(document) ?? validate(schema, document, [UploadTokenFieldsRule]);
+    found.set(document, errors);
+    return errors;
+  };
+  return {
+    onExecute({ args, setResultAndStopExecution }) {
+      const errors = errorsOf(args);
+      if (errors.length > 0) setResultAndStopExecution({ errors: errors.map(withCode) });
+    },
+    onSubscribe({ args, setResultAndStopExecution }) {
+      const errors = errorsOf(args);
+      if (errors.length > 0) setResultAndStopExecution({ errors: errors.map(withCode) });
     },
   };
 }

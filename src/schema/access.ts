@@ -9,7 +9,7 @@ import SchemaBuilder, {
 } from '@pothos/core';
 import type { GraphQLFieldResolver } from 'graphql';
 import { RateLimitedError } from '../services/errors.ts';
-import { requireScope, type Scope } from '../services/viewer.ts';
+import { requireScope, type Scope, type Viewer } from '../services/viewer.ts';
 import type { Context } from './context.ts';
 
 type Resolve<Types extends SchemaTypes> = GraphQLFieldResolver<unknown, Types['Context'], object>;
@@ -18,6 +18,13 @@ type Resolve<Types extends SchemaTypes> = GraphQLFieldResolver<unknown, Types['C
 interface Access {
   readonly scope?: Scope;
   readonly isRateLimited?: boolean;
+  readonly isForUploadTokens?: boolean;
+}
+
+/** An upload token has no scopes: it may call what is for such tokens, whose services know what of it is its own. */
+function requireAccess(viewer: Viewer, { scope = 'READ', isForUploadTokens = false }: Access): void {
+  if (isForUploadTokens && viewer.uploadToken !== undefined) return;
+  requireScope(viewer, scope);
 }
 
 /**
@@ -33,9 +40,10 @@ class AccessPlugin<Types extends SchemaTypes> extends BasePlugin<Types> {
 
   override wrapResolve(resolve: Resolve<Types>, field: PothosOutputFieldConfig<Types>): Resolve<Types> {
     if (field.kind !== 'Query' && field.kind !== 'Mutation') return resolve;
-    const { scope = 'READ', isRateLimited = false } = accessOf(field);
+    const access = accessOf(field);
+    const { isRateLimited = false } = access;
     return (root, args, context, info) => {
-      requireScope(contextOf(context).viewer, scope);
+      requireAccess(contextOf(context).viewer, access);
       if (!isRateLimited) return resolve(root, args, context, info);
       return takeTurn(contextOf(context)).then(() => resolve(root, args, context, info));
     };
@@ -45,11 +53,11 @@ class AccessPlugin<Types extends SchemaTypes> extends BasePlugin<Types> {
     subscribe: Resolve<Types> | undefined,
     field: PothosOutputFieldConfig<Types>,
   ): Resolve<Types> | undefined {
-    const { scope = 'READ' } = accessOf(field);
+    const access = accessOf(field);
     return (
       subscribe &&
       ((root, args, context, info) => {
-        requireScope(contextOf(context).viewer, scope);
+        requireAccess(contextOf(context).viewer, access);
         return subscribe(root, args, context, info);
       })
     );
@@ -85,6 +93,19 @@ declare global {
     > {
       /** READ unless given. */
       scope?: Scope;
+      /** Whether a token for one upload may call it, for what is its own. */
+      isForUploadTokens?: boolean;
+    }
+    export interface SubscriptionFieldOptions<
+      Types extends SchemaTypes,
+      Type extends TypeParam<Types>,
+      Nullable extends FieldNullability<Type>,
+      Args extends InputFieldMap,
+      ResolveShape,
+      ResolveReturnShape,
+    > {
+      /** Whether a token for one upload may call it, for what is its own. */
+      isForUploadTokens?: boolean;
     }
     export interface MutationFieldOptions<
       Types extends SchemaTypes,
@@ -96,6 +117,8 @@ declare global {
       scope: Scope;
       /** Whether a key may call it a number of times a minute only; RateLimitedError has to be among its errors. */
       isRateLimited?: boolean;
+      /** Whether a token for one upload may call it, for what is its own. */
+      isForUploadTokens?: boolean;
     }
   }
 }

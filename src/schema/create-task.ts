@@ -21,6 +21,10 @@ const TaskSourceInput = builder.inputType('TaskSourceInput', {
   isOneOf: true,
   fields: (t) => ({
     url: t.string({ description: 'https or http.' }),
+    uploadId: t.id({
+      description:
+        'The last segment of the URL that the tus upload was given. It may still be going on, and is used once.',
+    }),
     object: t.field({ type: TaskObjectInput }),
   }),
 });
@@ -33,7 +37,10 @@ const CreateTaskInput = builder.inputType('CreateTaskInput', {
     teamId: t.id(),
     name: t.string(),
     description: t.string(),
-    fileName: t.string({ description: "The last segment of the URL's path or of the key when left out." }),
+    fileName: t.string({
+      description:
+        "The last segment of the URL's path or of the key, or the filename of the upload, when left out.",
+    }),
     metadata: t.field({ type: 'Metadata' }),
     sha256: t.string(),
     incremental: t.boolean({ required: true, defaultValue: true }),
@@ -47,6 +54,7 @@ builder.mutationField('createTask', (t) =>
   t.field({
     scope: 'WRITE',
     isRateLimited: true,
+    isForUploadTokens: true,
     type: taskSuccess('CreateTaskSuccess'),
     description: 'One video without an import around it. Also: UsageLimitExceededError, RateLimitedError.',
     args: { input: t.arg({ type: CreateTaskInput, required: true }) },

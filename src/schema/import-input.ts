@@ -1,10 +1,12 @@
 import { builder } from './builder.ts';
 
 const VideoInput = builder.inputType('VideoInput', {
-  description: 'A video by its URL, as known to the system that it comes from.',
+  description:
+    'Exactly one of url and uploadId. An upload may still be going on (the task is PENDING) and is used once.',
   fields: (t) => ({
     externalId: t.string({ required: true, description: '1 to 255 characters.' }),
-    url: t.string({ description: 'https or http. Required.' }),
+    url: t.string({ description: 'https or http.' }),
+    uploadId: t.id({ description: 'The last segment of the URL that the tus upload was given.' }),
     fileName: t.string({ required: true, description: '1 to 255 characters.' }),
     name: t.string({ description: '1 to 255 characters; the fileName when left out.' }),
     description: t.string({ description: 'Up to 511 characters.' }),
@@ -64,7 +66,7 @@ const ImportSourceInput = builder.inputType('ImportSourceInput', {
     objects: t.field({ type: ObjectsSourceInput, description: 'Named objects of a source set up before.' }),
     videos: t.field({
       type: VideosSourceInput,
-      description: 'Videos by URL, as known to the system they come from.',
+      description: 'Videos by URL or upload, as known to the system they come from.',
     }),
   }),
 });
@@ -80,7 +82,7 @@ export const StartImportInput = builder.inputType('StartImportInput', {
     indexId: t.id({ description: "The team's default index when left out." }),
     teamId: t.id({
       description:
-        "Left out: the team of the index or integration named, else the key's default team. Ids of different teams: NotFoundError.",
+        "Left out: the team of the index, integration or upload named, else the key's default team. Ids of different teams: NotFoundError.",
     }),
     incremental: t.boolean({
       required: true,

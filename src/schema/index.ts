@@ -18,6 +18,7 @@ import './task.ts';
 import './tasks-changed.ts';
 import './team.ts';
 import './video-mutations.ts';
+import './upload-tokens.ts';
 import './video.ts';
 import './webhook-mutations.ts';
 import './webhook.ts';

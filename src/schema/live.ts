@@ -1,5 +1,5 @@
 import { GoneError } from '../services/errors.ts';
-import { ownedBy } from '../services/filters.ts';
+import { ownedBy, ownTask } from '../services/filters.ts';
 import type { ImportEvent } from '../services/import-event.ts';
 import { importProgress } from '../services/import-progress.ts';
 import { toPublicId } from '../services/public-ids.ts';
@@ -94,12 +94,13 @@ builder.subscriptionFields((t) => ({
     resolve: (event) => event,
   }),
   taskProgress: t.field({
+    isForUploadTokens: true,
     type: TaskProgressEvent,
     description:
       'One task: where it stands, each change, its end; completes when the task has finished or was deleted.',
     args: { id: t.arg.id({ required: true }) },
     subscribe: async (_root, { id }, context) => {
-      const where = ownedBy(context.viewer, 'Task', id);
+      const where = ownTask(context.viewer, id);
       const columns = { id: true, teamId: true, importId: true } as const;
       const task = where && (await context.db.query.tasks.findFirst({ where, columns }));
       if (!task) throw notFound('task');

@@ -13,7 +13,7 @@ import { Video } from './video.ts';
 type Find = (context: Context, where: NonNullable<ReturnType<typeof ownedBy>>) => Promise<object | undefined>;
 
 // One row of each type that has ids; every one bound to the viewer's teams.
-const FIND: Record<Exclude<IdentifiedType, 'Team'>, Find> = {
+const FIND: Record<Exclude<IdentifiedType, 'Team' | 'Upload'>, Find> = {
   FailedFile: async ({ db }, where) => branded(FailedFile, await db.query.failedFiles.findFirst({ where })),
   Import: async ({ db }, where) => branded(Import, await db.query.imports.findFirst({ where })),
   Index: async ({ db }, where) => branded(Index, await db.query.indexes.findFirst({ where })),
@@ -43,7 +43,8 @@ builder.queryField('node', (t) =>
     args: { id: t.arg.id({ required: true }) },
     resolve: async (_root, { id }, context) => {
       const parsed = parsePublicId(id);
-      if (parsed === null) return null;
+      // An upload has an id, and nothing that could be read of it here.
+      if (parsed === null || parsed.type === 'Upload') return null;
       if (parsed.type === 'Team') return (await findTeam(context, id)) ?? null;
       const where = ownedBy(context.viewer, parsed.type, id);
       return where && ((await FIND[parsed.type](context, where)) ?? null);

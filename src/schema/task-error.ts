@@ -18,6 +18,7 @@ const TASK_ERROR_CODES = [
   'SOURCE_FORBIDDEN_ADDRESS',
   'SOURCE_CHANGED',
   'CHECKSUM_MISMATCH',
+  'UPLOAD_EXPIRED',
   'DUPLICATE_IN_REQUEST',
   'STORAGE_FULL',
   'PROCESSING_TIMEOUT',
@@ -28,7 +29,7 @@ type TaskErrorCodeValue = (typeof TASK_ERROR_CODES)[number];
 
 export const TaskErrorCode = builder.enumType('TaskErrorCode', {
   description:
-    'UNSUPPORTED_MEDIA_TYPE: no video, or a container or codec that is not accepted; VIDEO_FILE_BROKEN: one that is, and cannot be decoded. SOURCE_UNAVAILABLE may pass (timeout, 429, 5xx); SOURCE_NOT_FOUND and SOURCE_NOT_AUTHORIZED do not. CHECKSUM_MISMATCH: with the sha256 given. USAGE_LIMIT_EXCEEDED: of the team, see Team.usage. PROCESSING_TIMEOUT, PROCESSING_CRASHED: this file did it; INTERNAL: the server did.',
+    'UNSUPPORTED_MEDIA_TYPE: no video, or a container or codec that is not accepted; VIDEO_FILE_BROKEN: one that is, and cannot be decoded. SOURCE_UNAVAILABLE may pass (timeout, 429, 5xx); SOURCE_NOT_FOUND and SOURCE_NOT_AUTHORIZED do not. CHECKSUM_MISMATCH: with the sha256 given. USAGE_LIMIT_EXCEEDED: of the team, see Team.usage. PROCESSING_TIMEOUT, PROCESSING_CRASHED: this file did it; INTERNAL: the server did. UPLOAD_EXPIRED: the upload was not finished in time.',
   values: TASK_ERROR_CODES,
 });
 

@@ -1,5 +1,5 @@
 import { countRows } from '../services/count-rows.ts';
-import { ownedBy, taskWhere } from '../services/filters.ts';
+import { ownTask, taskWhere } from '../services/filters.ts';
 import { toPublicId } from '../services/public-ids.ts';
 import { progressOf, stagesOf, type TaskProgress as TaskProgressShape } from '../services/task-state.ts';
 import { builder } from './builder.ts';
@@ -23,7 +23,7 @@ const STATUSES = [
 ] as const;
 const OUTCOMES = ['CREATED', 'UPDATED', 'SKIPPED', 'FAILED', 'CANCELED'] as const;
 const SKIP_REASONS = ['SAME_CONTENT', 'SAME_RECORD', 'FAILED_BEFORE', 'SUPERSEDED'] as const;
-const WAIT_REASONS = ['WORKER', 'RETRY', 'STORAGE', 'SAME_CONTENT'] as const;
+const WAIT_REASONS = ['WORKER', 'RETRY', 'UPLOAD', 'STORAGE', 'SAME_CONTENT'] as const;
 
 export const TaskStatus = builder.enumType('TaskStatus', {
   description:
@@ -36,7 +36,8 @@ export const SkipReason = builder.enumType('SkipReason', {
   values: SKIP_REASONS,
 });
 const WaitReason = builder.enumType('WaitReason', {
-  description: 'SAME_CONTENT: another unfinished task of the index has the same content.',
+  description:
+    'UPLOAD: its upload is not complete; progress tells how far that is. SAME_CONTENT: another unfinished task of the index has the same content.',
   values: WAIT_REASONS,
 });
 
@@ -90,7 +91,8 @@ export const Task = builder.drizzleNode('tasks', {
     systemName: t.exposeString('systemName', { nullable: true }),
     sourceKey: t.exposeString('sourceKey', {
       nullable: true,
-      description: "Where it comes from: the object's key, or the path below the folder. Null for URLs.",
+      description:
+        "Where it comes from: the object's key, or the path below the folder. Null for URLs and uploads.",
     }),
     name: t.exposeString('name', { description: 'As given, else the fileName.' }),
     status: t.field({
@@ -205,11 +207,12 @@ const TaskOrder = builder.inputType('TaskOrder', {
 
 builder.queryFields((t) => ({
   task: t.drizzleField({
+    isForUploadTokens: true,
     type: Task,
     nullable: true,
     args: { id: t.arg.id({ required: true }) },
     resolve: async (query, _root, { id }, { db, viewer }) => {
-      const where = ownedBy(viewer, 'Task', id);
+      const where = ownTask(viewer, id);
       return where && (await db.query.tasks.findFirst(query({ where })));
     },
   }),

@@ -122,7 +122,7 @@ function toPlanned(input: StoredInput): PlannedVideo {
     name: input.name ?? input.fileName,
     sourceKey: isObject(input) ? input.key : null,
     externalId: isObject(input) ? null : input.externalId,
-    size: isObject(input) ? (input.size ?? null) : null,
+    size: input.size ?? null,
     duration: null,
     width: null,
     height: null,

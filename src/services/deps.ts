@@ -6,7 +6,8 @@ import type { Changes } from '../events/changes.ts';
 import type { ClaimToken } from '../jobs/job.ts';
 import type { JobSignal } from '../jobs/queue.ts';
 import type { Poster } from '../sources/guarded-post.ts';
-import type { SourceFile } from '../sources/source.ts';
+import type { ProbedFile, SourceFile } from '../sources/source.ts';
+import type { Storage } from '../storage/adapter.ts';
 import type { IntegrationSources } from './integration-sources.ts';
 import type { OriginLimit } from './origin-limit.ts';
 import type { Requirements } from './requirements.ts';
@@ -32,7 +33,7 @@ export type Probe =
 export interface Prober {
   /** Looks at a file by range requests. Rejects only when its signal is aborted. */
   look(
-    file: SourceFile,
+    file: ProbedFile,
     options: {
       readonly knownVersion: string | null;
       readonly requirements: Requirements;
@@ -60,6 +61,8 @@ export interface Services {
   /** Sends webhooks. */
   readonly poster: Poster;
   readonly integrationSources: IntegrationSources;
+  /** Where bytes are kept. */
+  readonly storage: Storage;
   /** Encrypts what is stored and must not be read from the database alone. */
   readonly secrets: SecretBox;
   /** How many looks at once, over all imports that this process plans. */
@@ -70,6 +73,8 @@ export interface Services {
   readonly owner: string;
   /** Keeps the lease of a job that this process runs outside the worker's loop. */
   readonly keepLease: (job: ClaimToken) => KeptLease;
+  /** What an upload may have at most, in bytes. */
+  readonly uploadMaxBytes: number;
   readonly planSeconds: number;
   readonly leaseSeconds: number;
   /** How long media URLs hold. */

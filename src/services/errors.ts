@@ -20,6 +20,7 @@ export const INPUT_ISSUE_CODES = [
   'TOO_LARGE',
   'TOO_FEW',
   'TOO_MANY',
+  'DUPLICATE',
   'RESERVED_KEY',
   'FORBIDDEN_ADDRESS',
   'FORBIDDEN_FOLDER',
@@ -250,6 +251,29 @@ export class TaskCannotBeRetriedError extends Error {
           : `Only a task that has failed or was canceled can be tried again; this one is ${status}.`,
     );
     this.status = status;
+  }
+}
+
+/** Why a request for an upload is refused. */
+export type UploadRefusal =
+  | 'INVALID'
+  | 'FORBIDDEN'
+  | 'NOT_FOUND'
+  | 'CONFLICT'
+  | 'GONE'
+  | 'TOO_LARGE'
+  | 'LOCKED'
+  | 'TOO_MANY'
+  | 'FULL';
+
+/** A request for an upload cannot be done. */
+export class UploadRefusedError extends Error {
+  override readonly name = 'UploadRefusedError';
+  readonly reason: UploadRefusal;
+
+  constructor(reason: UploadRefusal, message: string) {
+    super(message);
+    this.reason = reason;
   }
 }
 

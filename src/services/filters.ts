@@ -280,8 +280,17 @@ export function integrationWhere(viewer: Viewer, teamId: Maybe<string>): WhereOf
   return all<WhereOf<'integrations'>>([ofTeam(viewer, teamId)]);
 }
 
-/** The one row that a public id names, if it is one of the viewer's. */
+/** The one row that a public id names, if it is one of the viewer's; an upload token has none but its task. */
 export function ownedBy(viewer: Viewer, type: IdentifiedType, publicId: string) {
   const id = fromPublicId(type, publicId);
-  return id === null ? null : { id, teamId: { in: [...viewer.teamIds] } };
+  return id === null || viewer.uploadToken !== undefined ? null : { id, teamId: { in: [...viewer.teamIds] } };
+}
+
+/** The task that a public id names, if it is one of the viewer's: of an upload token, the one of its upload. */
+export function ownTask(viewer: Viewer, publicId: string) {
+  const { uploadToken, teamIds } = viewer;
+  const id = fromPublicId('Task', publicId);
+  if (id === null) return null;
+  const upload = uploadToken === undefined ? {} : { upload: { tokenId: uploadToken.id } };
+  return { id, teamId: { in: [...teamIds] }, ...upload };
 }

@@ -5,6 +5,7 @@ import type { Services } from './deps.ts';
 import { finishImports } from './finish-import.ts';
 import { foldUsage } from './fold-usage.ts';
 import { planRecurringJobs } from './housekeeping-jobs.ts';
+import { seeToUploads } from './upload-chores.ts';
 
 const EVERY_SECONDS = 10;
 /** How long a stop waits for what is going on: a database that does not answer must not hold up the end. */
@@ -22,6 +23,7 @@ export interface Housekeeping {
 const CHORES: readonly ((services: Services) => Promise<void>)[] = [
   (services) => finishImports(services),
   (services) => planRecurringJobs(services.db),
+  seeToUploads,
   (services) => foldUsage(services.db),
   async (services) => {
     if ((await wakeForgotten(services.db)) > 0) services.jobs.wake(settleContent.kind);
@@ -30,7 +32,7 @@ const CHORES: readonly ((services: Services) => Promise<void>)[] = [
 
 /**
  * Looks every ten seconds, jittered so that several servers do not all look at once, for imports that should have ended, for
- * tasks that wait for nobody, for changes of what teams use, and whether the jobs that come round are planned.
+ * tasks that wait for nobody, for uploads, for changes of what teams use, and whether the jobs that come round are planned.
  * @param everySeconds the time between two looks, give or take half of it
  */
 export function createHousekeeping(

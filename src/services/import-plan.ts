@@ -12,10 +12,11 @@ import { type Judging, judgeEntries } from './judge-entries.ts';
 import { toInput } from './list-entries.ts';
 import { createListing } from './listing.ts';
 import { mostRestrictive } from './requirements.ts';
-import { integrationIdOf, type PlanImport, parseImportPlan } from './start-import-input.ts';
+import { integrationIdOf, type PlanImport, parseImportPlan, uploadsOf } from './start-import-input.ts';
 import { objectEntry, videoEntry } from './store-entries.ts';
 import { limitTime } from './time-limit.ts';
 import { type Amount, limitsPassedBy } from './usage.ts';
+import { assertUsable } from './use-uploads.ts';
 import type { Viewer } from './viewer.ts';
 
 /** How many entries are judged together, at most. */
@@ -30,7 +31,12 @@ const WINDOW = 1000;
  */
 export async function planOfImport(services: Services, viewer: Viewer, input: unknown): Promise<ImportPlan> {
   const parsed = parseImportPlan(input);
-  const target = await findTarget(services.db, viewer, { ...parsed, integration: integrationIdOf(parsed) });
+  const target = await findTarget(services.db, viewer, {
+    ...parsed,
+    integration: integrationIdOf(parsed),
+    uploads: uploadsOf(parsed),
+  });
+  assertUsable(target.uploads);
   const limit = limitTime(new AbortController().signal, services.planSeconds * 1000);
   // Every entry of a window listens to it.
   setMaxListeners(0, limit.signal);
@@ -39,7 +45,7 @@ export async function planOfImport(services: Services, viewer: Viewer, input: un
     const judging = judgingOf(services, target, { input: parsed, signal: limit.signal });
     const judge = (entries: readonly Entry[]) =>
       judgeEntries(judging, entries, async (batch) => plan.take(batch));
-    const named = plan.findNamed(namedEntries(judging, parsed));
+    const named = plan.findNamed(namedEntries(services, target, parsed));
     for (let at = 0; at < named.length && !limit.isOver(); at += WINDOW)
       await judge(named.slice(at, at + WINDOW));
     for await (const entries of listedEntries(judging, parsed)) {
@@ -103,9 +109,13 @@ function judgingOf(
 const numbered = (inputs: readonly StoredInput[], from = 0): readonly Entry[] =>
   inputs.map((input, at) => ({ ordinal: from + at, input }));
 
-const namedEntries = ({ services, teamId }: Judging, { from: { videos, objects } }: PlanImport) =>
+const namedEntries = (
+  { secrets }: Services,
+  { teamId, uploads }: Target,
+  { from: { videos, objects } }: PlanImport,
+) =>
   numbered([
-    ...(videos?.videos.map((video) => videoEntry(video, services.secrets, teamId)) ?? []),
+    ...(videos?.videos.map((video) => videoEntry(video, { secrets, teamId, uploads })) ?? []),
     ...(objects?.objects.map(objectEntry) ?? []),
   ]);
 

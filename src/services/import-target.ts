@@ -3,6 +3,8 @@ import type { indexes } from '../db/tables/indexes.ts';
 import type { integrations } from '../db/tables/integrations.ts';
 import { NotFoundError } from './errors.ts';
 import { ownedBy, teamOf } from './filters.ts';
+import { fromPublicId, toPublicId } from './public-ids.ts';
+import { type FoundUploads, findUploads, type NamedUpload } from './use-uploads.ts';
 import type { Viewer } from './viewer.ts';
 
 export type IntegrationRow = typeof integrations.$inferSelect;
@@ -13,6 +15,8 @@ export interface Target {
   readonly teamId: string;
   readonly index: IndexRow;
   readonly integration: IntegrationRow | null;
+  /** The uploads that were named. */
+  readonly uploads: FoundUploads;
 }
 
 interface Asked {
@@ -20,27 +24,42 @@ interface Asked {
   readonly indexId?: string | null | undefined;
   /** With the path to it in the input. */
   readonly integration?: { readonly id: string; readonly path: readonly string[] } | null;
+  readonly uploads?: readonly NamedUpload[];
 }
 
 /**
- * Finds what the ids of an input name: all within one team, which is the one named, else that of the index or integration
- * named, else the key's default team.
+ * Finds what the ids of an input name: all within one team, which is the one named, else that of the index, integration or
+ * upload named, else the key's default team.
  * @throws {NotFoundError} when one of them names nothing that the viewer reaches, or they are of different teams
+ * @throws {InvalidInputError} when an upload is named twice
  */
 export async function findTarget(db: Database, viewer: Viewer, asked: Asked): Promise<Target> {
   const named = teamOf(viewer, asked.teamId);
   if (named === null) throw new NotFoundError('team', ['input', 'teamId']);
   const integration = asked.integration ? await findIntegration(db, viewer, asked.integration) : null;
-  const given = asked.indexId == null ? null : await findIndex(db, viewer, asked.indexId);
-  const teamId = asked.teamId == null ? (given?.teamId ?? integration?.teamId ?? named) : named;
+  const indexId = asked.indexId ?? indexOfToken(viewer);
+  const given = indexId === null ? null : await findIndex(db, viewer, indexId);
+  const uploads = await findUploads(db, viewer, asked.uploads ?? []);
+  const [upload] = uploads.values();
+  const inferred = given?.teamId ?? integration?.teamId ?? upload?.teamId;
+  const teamId = asked.teamId == null ? (inferred ?? named) : named;
   if (given !== null && given.teamId !== teamId) throw new NotFoundError('index', ['input', 'indexId']);
   if (asked.integration && integration?.teamId !== teamId)
     throw new NotFoundError('integration', asked.integration.path);
-  return { teamId, index: given ?? (await findDefaultIndex(db, teamId)), integration };
+  for (const { teamId: owner, path } of uploads.values())
+    if (owner !== teamId) throw new NotFoundError('upload', path);
+  return { teamId, index: given ?? (await findDefaultIndex(db, teamId)), integration, uploads };
 }
 
+/** An upload token is for one index. */
+const indexOfToken = ({ uploadToken }: Viewer) =>
+  uploadToken === undefined ? null : toPublicId('Index', uploadToken.indexId);
+
 async function findIndex(db: Database, viewer: Viewer, publicId: string): Promise<IndexRow> {
-  const where = ownedBy(viewer, 'Index', publicId);
+  const { uploadToken } = viewer;
+  const id = fromPublicId('Index', publicId);
+  const isOwn = id !== null && (uploadToken === undefined || uploadToken.indexId === id);
+  const where = isOwn ? { id, teamId: { in: [...viewer.teamIds] } } : null;
   const row = where && (await db.query.indexes.findFirst({ where }));
   if (!row) throw new NotFoundError('index', ['input', 'indexId']);
   return row;

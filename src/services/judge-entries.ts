@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Metadata, StoredInput } from '../db/tables/imports.ts';
 import type { Services } from './deps.ts';
 import { type Entry, isObject, type OpenIntegration, sourceOf } from './entry.ts';
-import { judgeContent, judgeListed, judgeProbe, type Verdict } from './judge-entry.ts';
+import { EMPTY_FILE, judgeContent, judgeListed, judgeProbe, type Verdict } from './judge-entry.ts';
 import { type Known, lookUpKnown, UNKNOWN } from './known-content.ts';
 import type { Requirements } from './requirements.ts';
 
@@ -135,9 +135,15 @@ function judgeByItself(judging: Judging, { input }: Entry, known: Known): Verdic
     const judgeSize = (size: number) => services.prober.judgeSize(size, requirements);
     return judgeListed(input, known, { incremental, judgeSize });
   }
-  return input.sha256 === undefined
-    ? null
-    : judgeContent(input, known, { incremental, metadata, sha256: input.sha256 });
+  const unfit = input.uploadId === undefined ? null : judgeDeclared(judging, input.size ?? 0);
+  if (unfit !== null || input.sha256 === undefined) return unfit;
+  return judgeContent(input, known, { incremental, metadata, sha256: input.sha256 });
+}
+
+/** What the declared size of an upload, in bytes, tells of it before it is there. */
+function judgeDeclared({ services, requirements }: Judging, size: number): Verdict | null {
+  const error = size === 0 ? EMPTY_FILE : services.prober.judgeSize(size, requirements);
+  return error && { kind: 'REJECTED', error };
 }
 
 async function judgeByLook(
@@ -165,8 +171,9 @@ async function judgeByLook(
   }
 }
 
-/** What a look did not tell of an accepted object, its listing does. */
+/** What a look did not tell of an accepted object, its listing does; of an upload, its declared size is known. */
 function withListed(input: StoredInput, verdict: Verdict): Verdict {
-  if (verdict.kind !== 'ACCEPTED' || !isObject(input) || verdict.version !== null) return verdict;
-  return { ...verdict, version: input.version ?? null, size: verdict.size ?? input.size ?? null };
+  if (verdict.kind !== 'ACCEPTED' || verdict.version !== null) return verdict;
+  const version = isObject(input) ? (input.version ?? null) : null;
+  return { ...verdict, version, size: verdict.size ?? input.size ?? null };
 }

@@ -40,6 +40,13 @@ const rejected = (code: string, message: string): Verdict => ({
   error: { code, message, retryable: false },
 });
 
+/** Why a file without any bytes is rejected. */
+export const EMPTY_FILE: StoredError = {
+  code: 'VIDEO_FILE_BROKEN',
+  message: 'The file is empty; check that it was stored completely.',
+  retryable: false,
+};
+
 /** How the import judges its entries. */
 export interface JudgeOptions {
   readonly incremental: boolean;
@@ -74,8 +81,7 @@ export function judgeListed(
     if (same) return same;
   }
   if (size === undefined) return null;
-  if (size === 0)
-    return rejected('VIDEO_FILE_BROKEN', 'The file is empty; check that it was stored completely.');
+  if (size === 0) return { kind: 'REJECTED', error: EMPTY_FILE };
   const error = options.judgeSize(size);
   return error && { kind: 'REJECTED', error };
 }

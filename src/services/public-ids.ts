@@ -7,6 +7,7 @@ const PREFIXES = {
   Integration: 'int',
   Team: 'team',
   FailedFile: 'file',
+  Upload: 'upl',
 } as const;
 
 /** The types that have ids outside the database. */

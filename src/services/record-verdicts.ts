@@ -11,6 +11,7 @@ import type { Decision } from './judge-entries.ts';
 import { mergeMetadata } from './known-content.ts';
 import { type Reserved, reserveRoom } from './reserve-room.ts';
 import { waitingStages } from './stages.ts';
+import { isIncomplete } from './upload-rows.ts';
 import { NOTHING } from './usage.ts';
 
 /** The import that the entries are of. */
@@ -197,7 +198,12 @@ function toTaskRow(planned: PlannedImport, decision: Decision, { videoIds, reser
   const accepted = verdict.kind === 'ACCEPTED' ? verdict : null;
   const source = isObject(input)
     ? { sourceKey: input.key, integrationId: planned.integrationId }
-    : { externalId: input.externalId, sourceUrl: input.url, expectedSha256: input.sha256 };
+    : {
+        externalId: input.externalId,
+        sourceUrl: input.url,
+        uploadId: input.uploadId,
+        expectedSha256: input.sha256,
+      };
   const reserved = isObject(input) ? uuidv7() : videoIds.get(input.externalId);
   return {
     id: uuidv7(),
@@ -224,19 +230,21 @@ async function insertTasks(
   { accepted, ...given }: Given & { readonly accepted: readonly Decision[] },
 ): Promise<readonly string[]> {
   const rows = accepted.map((decision) => toTaskRow(planned, decision, given));
-  await tx.execute(sql`
+  const { rows: made } = await tx.execute<{ id: string; waiting_for: string | null }>(sql`
     insert into tasks (id, team_id, import_id, ordinal, index_id, video_id, system_name, external_id, file_name, name, name_given,
-                       description, metadata, incremental, source_url, integration_id, source_key, source_hash, source_version, expected_sha256, bytes_total, system_metadata,
+                       description, metadata, incremental, source_url, upload_id, integration_id, source_key, source_hash, source_version, expected_sha256, bytes_total, system_metadata,
                        status, outcome, skip_reason, reason, waiting_for, fraction, stages, reserved_videos, reserved_bytes, reserved_milliseconds, finished_at)
     select id, ${planned.teamId}, ${planned.id}, ordinal, ${planned.indexId}, "videoId", ${planned.systemName}, "externalId",
-           "fileName", name, "nameGiven", description, metadata, ${planned.incremental}, "sourceUrl", "integrationId", "sourceKey", "sourceHash", "sourceVersion",
-           "expectedSha256", "bytesTotal", "systemMetadata", status, outcome, "skipReason", reason, "waitingFor", fraction, stages,
+           "fileName", name, "nameGiven", description, metadata, ${planned.incremental}, "sourceUrl", "uploadId", "integrationId", "sourceKey", "sourceHash", "sourceVersion",
+           "expectedSha256", "bytesTotal", "systemMetadata", status, outcome, "skipReason", reason,
+           case when "waitingFor" = 'WORKER' and ${isIncomplete(sql`r."uploadId"`)} then 'UPLOAD' else "waitingFor" end, fraction, stages,
            (reserved ->> 'videos')::int, (reserved ->> 'bytes')::bigint, (reserved ->> 'milliseconds')::bigint,
            case when outcome is not null then ${databaseNow} end
       from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as r(
         id uuid, ordinal int, "videoId" uuid, "externalId" text, "fileName" text, name text, "nameGiven" boolean, description text,
-        metadata jsonb, "sourceUrl" text, "integrationId" uuid, "sourceKey" text, "sourceHash" text, "sourceVersion" text, "expectedSha256" text, "bytesTotal" bigint,
+        metadata jsonb, "sourceUrl" text, "uploadId" uuid, "integrationId" uuid, "sourceKey" text, "sourceHash" text, "sourceVersion" text, "expectedSha256" text, "bytesTotal" bigint,
         "systemMetadata" jsonb, status text, outcome text, "skipReason" text, reason text, "waitingFor" text, fraction float8, stages jsonb, reserved jsonb)
-     order by ordinal`);
-  return rows.filter((row) => row.status === 'PENDING').map((row) => row.id);
+     order by ordinal
+    returning id, waiting_for`);
+  return made.filter((row) => row.waiting_for === 'WORKER').map((row) => row.id);
 }

@@ -6,6 +6,7 @@ import { enqueueMany } from '../jobs/queue.ts';
 import { endAsFailed, type TaskRow } from './end-task.ts';
 import { existing } from './reserve-room.ts';
 import { waitingStages } from './stages.ts';
+import { isIncomplete } from './upload-rows.ts';
 import { type Amount, amountOf, NOTHING, openRoom } from './usage.ts';
 
 /** What is tried again comes after what was never tried. */
@@ -27,10 +28,10 @@ export async function requeueTasks(tx: Transaction, tasks: readonly TaskRow[]): 
     const error = room?.take(amount) ?? null;
     return { task, amount: error === null ? amount : NOTHING, error };
   });
-  await reopenTasks(tx, shares);
+  const ready = await reopenTasks(tx, shares);
   await enqueueTransfers(
     tx,
-    shares.filter(({ error }) => error === null),
+    shares.filter(({ task, error }) => error === null && ready.has(task.id)),
   );
   for (const { task, error } of shares)
     if (error !== null) await endAsFailed(tx, { ...task, status: 'PENDING', stages: waitingStages() }, error);
@@ -45,8 +46,8 @@ export async function requeueOnly(tx: Transaction, task: TaskRow): Promise<void>
   const room = await openRoom(tx, task.teamId);
   const amount = (room && (await amountsOf(tx, [task])).get(task.id)) ?? NOTHING;
   room?.takeOrRefuse(amount);
-  await reopenTasks(tx, [{ task, amount }]);
-  await enqueueTransfers(tx, [{ task }]);
+  const ready = await reopenTasks(tx, [{ task, amount }]);
+  if (ready.has(task.id)) await enqueueTransfers(tx, [{ task }]);
 }
 
 /** A task, and what it is promised of its team's limits. */
@@ -69,10 +70,12 @@ async function amountsOf(tx: Transaction, tasks: readonly TaskRow[]): Promise<Re
   );
 }
 
-async function reopenTasks(tx: Transaction, shares: readonly Share[]): Promise<void> {
+/** @returns the ids of those that wait for a worker: one whose upload is not complete begins when that is */
+async function reopenTasks(tx: Transaction, shares: readonly Share[]): Promise<ReadonlySet<string>> {
   const rows = JSON.stringify(shares.map(({ task, amount }) => ({ id: task.id, ...amount })));
-  await tx.execute(sql`
-    update tasks t set status = 'PENDING', outcome = null, reason = null, error = null, waiting_for = 'WORKER',
+  const { rows: reopened } = await tx.execute<{ id: string; waiting_for: string }>(sql`
+    update tasks t set status = 'PENDING', outcome = null, reason = null, error = null,
+           waiting_for = case when ${isIncomplete(sql`t.upload_id`)} then 'UPLOAD' else 'WORKER' end,
            next_attempt_at = null, finished_at = null, partial = null, storage_key = null,
            sha256 = null, made_video = null, stages = ${JSON.stringify(waitingStages())}::jsonb,
            reserved_videos = r.videos, reserved_bytes = r.bytes, reserved_milliseconds = r.milliseconds,
@@ -80,7 +83,9 @@ async function reopenTasks(tx: Transaction, shares: readonly Share[]): Promise<v
              where k.index_id = t.index_id and k.system_name = t.system_name and k.external_id = t.external_id), t.video_id),
            updated_at = ${databaseNow}, progressed_at = ${databaseNow}
       from jsonb_to_recordset(${rows}::jsonb) as r(id uuid, videos int, bytes bigint, milliseconds bigint)
-     where t.id = r.id`);
+     where t.id = r.id
+    returning t.id, t.waiting_for`);
+  return new Set(reopened.filter((row) => row.waiting_for === 'WORKER').map(({ id }) => id));
 }
 
 async function enqueueTransfers(tx: Transaction, queued: readonly Pick<Share, 'task'>[]): Promise<void> {

@@ -21,6 +21,9 @@ export function overallFraction(stage: StageName, stageFraction: number): number
   return before;
 }
 
+/** How much of UPLOAD is done when a client has sent all bytes of its upload; the rest is reading and moving them. */
+export const RECEIVED_SHARE = 0.9;
+
 /** The fraction of a task whose stages up to VALIDATION are done and that waits for its index job, or runs in it. */
 export const STORED_FRACTION = STAGES.reduce((sum, { share }) => sum + share, 0);
 

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { ImportSource } from '../db/tables/imports.ts';
 import { parseVideoUrl } from '../sources/video-url.ts';
 import { context, metadata, notYet, objectKey, parseInput, rule, sha256, text } from './input-rules.ts';
+import type { NamedUpload } from './use-uploads.ts';
 
 const MAX_ENTRIES = 10_000;
 const MAX_URL_LENGTH = 8192;
@@ -13,21 +14,37 @@ export const videoUrl = rule<string>((value) => {
   return parsed.ok ? null : { code: 'INVALID', message: parsed.message };
 });
 
-const required = <T extends z.ZodType>(type: T) => z.preprocess((value) => value ?? undefined, type);
-
 const described = {
   name: text(1, 255).nullish(),
   description: text(0, 511).nullish(),
   metadata: metadata.nullish(),
 };
 
-const video = z.object({
-  externalId: text(1, 255),
-  url: required(z.string().pipe(videoUrl)),
-  fileName: text(1, 255),
-  ...described,
-  sha256: sha256.nullish(),
-});
+const video = z
+  .object({
+    externalId: text(1, 255),
+    url: z.string().pipe(videoUrl).nullish(),
+    uploadId: z.string().nullish(),
+    fileName: text(1, 255),
+    ...described,
+    sha256: sha256.nullish(),
+  })
+  .superRefine(({ url, uploadId }, context) => {
+    if (url == null && uploadId == null)
+      context.addIssue({
+        code: 'custom',
+        path: ['url'],
+        message: 'is required, unless there is an uploadId',
+        params: { issue: 'REQUIRED' },
+      });
+    if (url != null && uploadId != null)
+      context.addIssue({
+        code: 'custom',
+        path: ['uploadId'],
+        message: 'must not be given together with a url: exactly one of the two',
+        params: { issue: 'INVALID' },
+      });
+  });
 
 const object = z.object({ key: objectKey, fileName: text(1, 255).nullish(), ...described });
 
@@ -106,6 +123,15 @@ export function integrationIdOf({ from: { objects, integration } }: PlanImport) 
     id: named.integrationId,
     path: ['input', 'from', objects == null ? 'integration' : 'objects', 'integrationId'],
   };
+}
+
+/** The uploads that an input names, with the paths to them. */
+export function uploadsOf({ from: { videos } }: StartImport): readonly NamedUpload[] {
+  return (videos?.videos ?? []).flatMap(({ uploadId }, at) =>
+    uploadId == null
+      ? []
+      : [{ id: uploadId, path: ['input', 'from', 'videos', 'videos', String(at), 'uploadId'] }],
+  );
 }
 
 /** The same for the same input, whatever the order of its keys: what tells a repeated call from a reused idempotency key. */

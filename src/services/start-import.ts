@@ -19,9 +19,16 @@ import { firstPage } from './list-first-page.ts';
 import { planImport } from './plan-import.ts';
 import { runningImport } from './running-import.ts';
 import { sealUrl } from './source-urls.ts';
-import { integrationIdOf, parseStartImport, type StartImport, sourceKindOf } from './start-import-input.ts';
+import {
+  integrationIdOf,
+  parseStartImport,
+  type StartImport,
+  sourceKindOf,
+  uploadsOf,
+} from './start-import-input.ts';
 import { insertEntries } from './store-entries.ts';
 import { assertRoom } from './usage.ts';
+import { useUploads } from './use-uploads.ts';
 import type { Viewer } from './viewer.ts';
 import { checkWebhook } from './webhook.ts';
 
@@ -39,7 +46,7 @@ import { checkWebhook } from './webhook.ts';
  */
 export async function startImport(services: Services, viewer: Viewer, input: unknown): Promise<string> {
   const parsed = parseStartImport(input);
-  const asked = { ...parsed, integration: integrationIdOf(parsed) };
+  const asked = { ...parsed, integration: integrationIdOf(parsed), uploads: uploadsOf(parsed) };
   const target = await findTarget(services.db, viewer, asked).catch(async (error: unknown) => {
     const made = error instanceof NotFoundError ? await madeBefore(services.db, viewer, parsed) : null;
     if (made?.importId) return made.importId;
@@ -94,6 +101,7 @@ async function storeImport(services: Services, given: NewImport): Promise<Stored
     if (!(await keepIndex(tx, target.index.id))) throw new NotFoundError('index', ['input', 'indexId']);
     const isSame = await lockIntegration(tx, given);
     const importId = await insertImport(tx, services, given);
+    await useUploads(tx, target.uploads, importId);
     await useKey(tx, key, { importId });
     await insertAllEntries(tx, services, { ...given, page: isSame ? given.page : null, importId });
     const job = await enqueueClaimed(tx, planImportJob, {
@@ -167,6 +175,7 @@ async function insertAllEntries(
     importId,
     teamId: target.teamId,
     secrets: services.secrets,
+    uploads: target.uploads,
     videos: videos?.videos ?? [],
     objects: objects?.objects ?? [],
   });

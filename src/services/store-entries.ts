@@ -6,11 +6,14 @@ import { fileNameOf } from './list-entries.ts';
 import type { SecretBox } from './secret-box.ts';
 import { sealUrl } from './source-urls.ts';
 import type { ObjectInput, VideoInput } from './start-import-input.ts';
+import type { FoundUploads } from './use-uploads.ts';
 
 interface NewEntries {
   readonly importId: string;
   readonly teamId: string;
   readonly secrets: SecretBox;
+  /** Those that the videos name. */
+  readonly uploads: FoundUploads;
   readonly videos: readonly VideoInput[];
   readonly objects: readonly ObjectInput[];
 }
@@ -21,9 +24,16 @@ export function objectEntry(object: ObjectInput): StoredInput {
 }
 
 /** What is kept of a named video, its URL encrypted where it may carry a secret. */
-export function videoEntry(video: VideoInput, secrets: SecretBox, teamId: string): StoredInput {
-  const { externalId, fileName, url } = video;
-  return { ...withoutNulls(video), externalId, fileName, url: sealUrl(secrets, url, teamId) };
+export function videoEntry(
+  video: VideoInput,
+  { secrets, teamId, uploads }: Pick<NewEntries, 'secrets' | 'teamId' | 'uploads'>,
+): StoredInput {
+  const { externalId, fileName, url, uploadId } = video;
+  const given = { ...withoutNulls(video), externalId, fileName };
+  if (url != null) return { ...given, url: sealUrl(secrets, url, teamId) };
+  const upload = uploads.get(uploadId ?? '');
+  if (upload === undefined) throw new Error('a video without a URL and without an upload');
+  return { ...given, uploadId: upload.id, size: upload.length };
 }
 
 const withoutNulls = (value: object) =>
@@ -48,8 +58,8 @@ export const DUPLICATE = {
 
 /** Stores named entries; one that occurs again in the same call is rejected on the spot. */
 export async function insertEntries(tx: Transaction, entries: NewEntries): Promise<void> {
-  const { importId, teamId, secrets, videos, objects } = entries;
-  const inputs = [...videos.map((video) => videoEntry(video, secrets, teamId)), ...objects.map(objectEntry)];
+  const { importId, teamId, videos, objects } = entries;
+  const inputs = [...videos.map((video) => videoEntry(video, entries)), ...objects.map(objectEntry)];
   const rows = JSON.stringify(inputs.map((input, ordinal) => ({ ordinal, input })));
   await tx.execute(sql`
     insert into import_entries (import_id, ordinal, input)

@@ -5,7 +5,7 @@ import type { TaskRow } from './end-task.ts';
 import { openUrl } from './source-urls.ts';
 
 /**
- * The file that a task brings in, where it comes from.
+ * The file that a task brings in from elsewhere.
  * @throws {SourceError} SOURCE_NOT_FOUND when its integration is gone; what opening that ends with otherwise
  */
 export async function fileOf(services: Services, task: TaskRow): Promise<SourceFile> {

@@ -9,7 +9,7 @@ import type { Services } from './deps.ts';
 import { lockOpenTask, moveTask, type TaskRow } from './end-task.ts';
 import { mostRestrictive, type Requirements } from './requirements.ts';
 import { settleKnownContent } from './settle-task.ts';
-import { beginStage, endStage, overallFraction, waitingStages } from './stages.ts';
+import { beginStage, endStage, overallFraction, RECEIVED_SHARE, waitingStages } from './stages.ts';
 
 /** What a transfer works on. */
 export interface Transfer {
@@ -33,13 +33,17 @@ export async function beginTransfer(services: Services, job: ClaimedJob): Promis
     }
     const task = { ...locked, attempts: locked.attempts + 1 };
     if (await settleKnownContent(tx, job, task)) return null;
-    const stages = beginStage(waitingStages(), 'UPLOAD', new Date());
+    // What a client has sent of itself is done already.
+    const done = task.uploadId === null ? 0 : RECEIVED_SHARE;
+    const stages = beginStage(waitingStages(), 'UPLOAD', new Date()).map((stage) =>
+      stage.name === 'UPLOAD' ? { ...stage, fraction: done } : stage,
+    );
     const change = {
       status: 'UPLOADING' as const,
       attempts: task.attempts,
       stages,
-      fraction: 0,
-      bytesDone: 0,
+      fraction: overallFraction('UPLOAD', done),
+      bytesDone: task.uploadId === null ? 0 : (task.bytesTotal ?? 0),
     };
     await moveTask(tx, locked, {
       ...change,

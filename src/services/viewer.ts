@@ -14,6 +14,17 @@ export interface Viewer {
   readonly scopes: readonly string[];
   readonly defaultTeamId: string;
   readonly teamIds: readonly string[];
+  /** Set for an upload token, which may do with its one upload what it is for, and nothing else. */
+  readonly uploadToken?: UploadToken;
+}
+
+/** What a token for one upload allows. */
+export interface UploadToken {
+  readonly id: string;
+  /** The index that its video is for. */
+  readonly indexId: string;
+  /** In bytes. */
+  readonly maxBytes: number;
 }
 
 /** Whether the viewer's key has a scope, or one that includes it. */

@@ -23,6 +23,9 @@ export interface SourceFile {
   request(known: KnownPart, signal: AbortSignal): Promise<SourceAnswer>;
 }
 
+/** What planning needs of a file. */
+export type ProbedFile = Pick<SourceFile, 'origin' | 'open'>;
+
 /** What a source answers to a request for bytes. */
 export interface SourceAnswer {
   readonly answer: Answer;

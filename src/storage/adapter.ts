@@ -20,6 +20,13 @@ export interface Storage {
    * key whose write is known to be over, and that is deleted afterwards. Throws StorageError with reason NOT_FOUND.
    */
   readPartial(key: string): Promise<Readable>;
+  /**
+   * Lets what was committed at one key be at another instead, by a rename or a copy within the store: whoever dies of it leaves
+   * all the bytes at one of the two keys, or at both. Throws StorageError with reason NOT_FOUND.
+   */
+  move(from: string, to: string): Promise<void>;
+  /** How many bytes more may be stored, what is kept in reserve left out; null for a store without such a bound. */
+  availableBytes(): Promise<number | null>;
   /** Removes a key and everything below it, finished or not. Nothing there is no error. */
   delete(prefix: string): Promise<void>;
   /** The keys below a prefix, in no order; with `partials` also those that hold only an unfinished write. */

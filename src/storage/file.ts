@@ -5,6 +5,7 @@ import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { type ByteRange, type Storage, StorageError, type StoredObject } from './adapter.ts';
 import { guarded, isMissing, notFound } from './file-errors.ts';
+import { moveFile } from './file-move.ts';
 import { sweepPartials } from './file-sweep.ts';
 import { openFileWriter } from './file-writer.ts';
 import { makeFolder, removeEmptyFolders } from './folders.ts';
@@ -35,6 +36,12 @@ export function createFileStorage(options: FileStorageOptions): Storage {
     read: async (key, range) => readFile(pathOfKey(root, key), range),
     statPartial: async (key) => statFile(partialOf(key)),
     readPartial: async (key) => readFile(partialOf(key)),
+    move: (from, to) => moveFile(root, { from: pathOfKey(root, from), to: pathOfKey(root, to) }),
+    availableBytes: () =>
+      guarded(async () => {
+        await makeFolder(root);
+        return await space.availableBytes();
+      }),
     async delete(prefix) {
       const path = pathOfKey(root, withoutSlash(prefix));
       await guarded(async () => {

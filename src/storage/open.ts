@@ -30,7 +30,8 @@ export function openStorage(url: string, { tempDir, log }: OpenStorageOptions): 
   throw wrong('It must be file:///folder or s3://bucket/prefix?region=….');
 }
 
-function placeOf(url: URL): S3Place {
+/** The place that an `s3:` URL names. @throws {StorageError} */
+export function placeOf(url: URL): S3Place {
   const { hostname: bucket, searchParams } = url;
   if (url.username !== '' || url.password !== '' || url.port !== '' || url.hash !== '')
     throw wrong('It holds more than s3://bucket/prefix?region=…; credentials come from the environment.');

@@ -1,4 +1,4 @@
-import type { S3 } from '@aws-sdk/client-s3';
+import type { S3, S3ClientConfig } from '@aws-sdk/client-s3';
 import { toS3Error } from './s3-errors.ts';
 
 /** Tries of one request, the first included; the client waits longer before each. */
@@ -56,11 +56,16 @@ export function createS3Bucket(place: S3Place, { idleSeconds }: { readonly idleS
   };
 }
 
-async function openClient({ region, endpoint, pathStyle }: S3Place, idleSeconds: number): Promise<S3> {
+async function openClient(place: S3Place, idleSeconds: number): Promise<S3> {
   // It takes a while to load, which only those should wait for who need it.
   const { S3 } = await import('@aws-sdk/client-s3');
+  return new S3(clientConfig(place, idleSeconds));
+}
+
+/** How a client of the AWS SDK is set up for a place. */
+export function clientConfig({ region, endpoint, pathStyle }: S3Place, idleSeconds: number): S3ClientConfig {
   const usedRegion = region ?? (endpoint === undefined ? undefined : 'us-east-1');
-  return new S3({
+  return {
     ...(usedRegion === undefined ? {} : { region: usedRegion }),
     ...(endpoint === undefined ? {} : { endpoint }),
     forcePathStyle: pathStyle ?? endpoint !== undefined,
@@ -75,5 +80,5 @@ async function openClient({ region, endpoint, pathStyle }: S3Place, idleSeconds:
       httpAgent: { maxSockets: MAX_SOCKETS },
       httpsAgent: { maxSockets: MAX_SOCKETS },
     },
-  });
+  };
 }

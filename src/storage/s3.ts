@@ -5,6 +5,7 @@ import type { Storage } from './adapter.ts';
 import { notFound } from './file-errors.ts';
 import { createLocalCopies } from './local-copies.ts';
 import { createS3Bucket, type S3Place } from './s3-bucket.ts';
+import { moveObject } from './s3-move.ts';
 import { createS3Objects } from './s3-objects.ts';
 import type { UnfinishedUpload, UploadedPart } from './s3-pages.ts';
 import { openS3Object } from './s3-read.ts';
@@ -21,6 +22,8 @@ export interface S3StorageOptions {
   readonly log: Logger;
   /** After how long without a byte a connection is given up; 30 unless given. */
   readonly idleSeconds?: number;
+  /** What one request copies at most, in bytes; 4 GiB unless given. */
+  readonly maxCopyBytes?: number;
 }
 
 /**
@@ -33,6 +36,7 @@ export function createS3Storage({
   tempDir,
   log,
   idleSeconds = IDLE_SECONDS,
+  maxCopyBytes,
 }: S3StorageOptions): Storage {
   const bucket = createS3Bucket(place, { idleSeconds });
   const objects = createS3Objects(bucket);
@@ -64,6 +68,12 @@ export function createS3Storage({
       await uploads.complete(partial.upload, partial.parts);
       return (await openS3Object(bucket, key)).bytes;
     },
+    async move(from, to) {
+      assertKey(from);
+      assertKey(to);
+      await moveObject({ bucket, objects, uploads, ...(maxCopyBytes ? { maxCopyBytes } : {}) }, { from, to });
+    },
+    availableBytes: async () => null,
     async delete(prefix) {
       const key = withoutSlash(prefix);
       assertKey(key);

@@ -6,6 +6,8 @@ const MAX_RESERVE_SHARE = 0.05;
 
 /** Keeps a volume from filling up to the last byte, which databases and logs on it do not survive. */
 export interface SpaceGuard {
+  /** How many bytes fit above the reserve, what is booked counted as free; below 0 where the reserve is touched already. */
+  availableBytes(): Promise<number>;
   /** Throws StorageFullError unless `bytes` more fit above the reserve. */
   assertRoom(bytes: number): Promise<void>;
   /**
@@ -39,6 +41,7 @@ export function createSpaceGuard({ root, reserveBytes }: SpaceGuardOptions): Spa
   }
 
   return {
+    availableBytes,
     async assertRoom(bytes) {
       if ((await availableBytes()) < bytes) throw new StorageFullError();
     },

@@ -10,6 +10,8 @@ export const ID_KINDS: Readonly<Record<string, Kind>> = {
   'CreateIntegrationInput.teamId': 'team',
   'CreateTaskInput.indexId': 'index',
   'CreateTaskInput.teamId': 'team',
+  'CreateUploadTokenInput.indexId': 'index',
+  'CreateUploadTokenInput.teamId': 'team',
   'ImportFilter.indexId': 'index',
   'ImportFilter.integrationId': 'integration',
   'ImportFilter.teamId': 'team',
@@ -46,10 +48,12 @@ export const ID_KINDS: Readonly<Record<string, Kind>> = {
   'TaskFilter.videoId': 'video',
   'TaskObjectInput.integrationId': 'integration',
   'UpdateIndexInput.id': 'index',
+  'TaskSourceInput.uploadId': 'upload',
   'UpdateIntegrationInput.id': 'integration',
   'UpdateVideoInput.id': 'video',
   'VideoFilter.indexId': 'index',
   'VideoFilter.teamId': 'team',
+  'VideoInput.uploadId': 'upload',
 };
 
 /** The scope that each mutation takes. Whoever adds one adds a line here. */
@@ -68,6 +72,7 @@ export const MUTATION_SCOPES = {
   updateIndex: 'WRITE',
   deleteIndex: 'WRITE',
   redeliverWebhook: 'WRITE',
+  createUploadToken: 'WRITE',
   createIntegration: 'ADMIN',
   updateIntegration: 'ADMIN',
   deleteIntegration: 'ADMIN',

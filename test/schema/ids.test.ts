@@ -137,6 +137,8 @@ async function contents(): Promise<string> {
     'integrations',
     'teams',
     'idempotency_keys',
+    'uploads',
+    'upload_tokens',
   ];
   const sums = tables.map(
     (table) => `(select md5(coalesce(string_agg(t::text, '|' order by t::text), '')) from ${table} t)`,

@@ -9,6 +9,7 @@ const PREFIXES = {
   task: 'task',
   video: 'vid',
   file: 'file',
+  upload: 'upl',
 } as const;
 
 /** What there are ids of. */
@@ -31,7 +32,7 @@ export const noThings = (): Things => {
 /** Gives a team one of each, which belong together: what is found by one is found by the others. */
 export async function makeThings(rows: Rows, team: TeamRows, folder: string): Promise<Things> {
   const importId = await insertFinishedImport(rows, team, { tasks: 3 });
-  const [integration, file] = [randomUUID(), randomUUID()];
+  const [integration, file, upload] = [randomUUID(), randomUUID(), randomUUID()];
   await rows.all(
     `insert into integrations (id, team_id, name, kind, folder) values ($1, $2, 'Clips', 'FOLDER', $3)`,
     [integration, team.teamId, { path: folder }],
@@ -49,13 +50,17 @@ export async function makeThings(rows: Rows, team: TeamRows, folder: string): Pr
      values ($1, $2, $3, 9, 'bad.mp4', 'bad', 'SOURCE_NOT_FOUND', 'not there', false)`,
     [file, team.teamId, importId],
   );
+  await rows.all(
+    `insert into uploads (id, team_id, length, expires_at) values ($1, $2, 10, now() + interval '1 hour')`,
+    [upload, team.teamId],
+  );
   const task = await rows.one<{ id: string; video_id: string }>(
     'select id, video_id from tasks where import_id = $1 and ordinal = 0',
     [importId],
   );
   const { teamId, indexId: index } = team;
   return toThings({
-    ...{ team: teamId, index, integration, import: importId, file },
+    ...{ team: teamId, index, integration, import: importId, file, upload },
     ...{ task: task.id, video: task.video_id },
   });
 }

@@ -96,6 +96,17 @@ describe.each(adapters)('a storage of kind $name', ({ open, listsUploads }) => {
     return keys.sort();
   };
 
+  test('moves what was committed to another key, whole, and only if it is there', async () => {
+    const [from, to] = [`uploads/up-${count}/original`, `${newPrefix()}/original`];
+    const bytes = randomBytes(100_000);
+    await put(from, bytes);
+    await storage.move(from, to);
+    expect((await get(to)).equals(bytes)).toBe(true);
+    expect(await storage.stat(from)).toBeNull();
+    await expect(storage.move(from, to)).rejects.toMatchObject({ reason: 'NOT_FOUND' });
+    expect((await get(to)).equals(bytes)).toBe(true);
+  });
+
   test('gives back the bytes that were committed, whatever the sizes of the chunks', async () => {
     const sizes = [0, 1, 4095, 65_536, 1_048_575, 1_048_577, 3_000_001, 7];
     const chunks = sizes.map((size) => randomBytes(size));

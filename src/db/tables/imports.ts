@@ -115,7 +115,12 @@ export const imports = snakeCase.table(
 /** One entry of `from.videos`. */
 export interface StoredVideoInput {
   readonly externalId: string;
-  readonly url: string;
+  /** Where it is; an upload has none. */
+  readonly url?: string;
+  /** The upload's row id. */
+  readonly uploadId?: string;
+  /** In bytes, of an upload. */
+  readonly size?: number;
   readonly fileName: string;
   readonly name?: string;
   readonly description?: string;

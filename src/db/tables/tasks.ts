@@ -92,10 +92,12 @@ export const tasks = snakeCase.table(
     description: text(),
     metadata: jsonb().$type<Metadata>(),
     incremental: boolean().notNull(),
-    /** Encrypted where it may carry a secret; null for an object. */
+    /** Encrypted where it may carry a secret; null for an object and for an upload. */
     sourceUrl: text(),
     // No foreign key: deleting an integration must not change each task that ever came from it.
     integrationId: uuid(),
+    // No foreign key: a task outlives its upload.
+    uploadId: uuid(),
     /** The object's key, or the path below the folder; null for a URL. */
     sourceKey: text(),
     /** What its source is known by in source_versions. */
@@ -149,6 +151,8 @@ export const tasks = snakeCase.table(
     check('tasks_failed', sql`${t.status} <> 'FAILED' or ${t.error} is not null`),
     check('tasks_fraction', sql`${t.fraction} between 0 and 1`),
     check('tasks_whole', sql`(${t.fraction} = 1) = (${t.status} in ('READY', 'SKIPPED'))`),
+    uniqueIndex('tasks_by_upload').on(t.uploadId).where(sql`${t.uploadId} is not null`),
+    index('tasks_awaiting_upload').on(t.uploadId).where(sql`${t.waitingFor} = 'UPLOAD'`),
     uniqueIndex('tasks_by_ordinal').on(t.importId, t.ordinal),
     index('tasks_changed').on(t.importId, t.changedXid),
     index('tasks_changed_by_team').on(t.teamId, t.changedXid, t.id),

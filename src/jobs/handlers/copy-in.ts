@@ -2,14 +2,15 @@ import { createHash, type Hash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { StoredPartial } from '../../db/tables/tasks.ts';
 import { taskPrefix } from '../../services/end-task.ts';
-import { overallFraction } from '../../services/stages.ts';
 import { fileOf } from '../../services/task-file.ts';
 import { type Copied, rememberPartial, type Transfer } from '../../services/transfer-task.ts';
 import { download } from '../../sources/download.ts';
 import type { Storage, StorageWriter } from '../../storage/adapter.ts';
 import type { ClaimedJob } from '../job.ts';
+import { assertPromised } from './assert-promised.ts';
 import type { HandlerDeps } from './deps.ts';
-import { RuleError } from './task-error.ts';
+import { reportUpload } from './report-upload.ts';
+import { takeUpload } from './take-upload.ts';
 
 interface CopyOptions {
   readonly job: ClaimedJob;
@@ -26,13 +27,15 @@ interface Resumed {
 
 /**
  * Copies the video from its source into a place of this claim's own, hashing on the way, from where an earlier
- * attempt left off if the source still has the same version.
+ * attempt left off if the source still has the same version. An upload is here already, and moved.
  * @throws {SourceError} what the source did wrong
  * @throws {StorageFullError} when there is no room
  * @throws {RuleError} when the bytes are not those that the given SHA-256 promises
  */
 export async function copyIn(deps: HandlerDeps, { job, transfer, signal }: CopyOptions): Promise<Copied> {
   const { task, requirements } = transfer;
+  if (task.uploadId !== null)
+    return await takeUpload(deps, { job, transfer, uploadId: task.uploadId, signal });
   const file = await fileOf(deps.services, task);
   const storageKey = `${taskPrefix(task)}/${job.claim}/original`;
   const writer = await deps.storage.create(storageKey);
@@ -54,15 +57,7 @@ export async function copyIn(deps: HandlerDeps, { job, transfer, signal }: CopyO
       },
       onProgress: (bytesDone, bytesTotal) => report(deps, { job, transfer }, { bytesDone, bytesTotal }),
     });
-    if (task.expectedSha256 !== null && task.expectedSha256 !== sha256) {
-      throw new RuleError({
-        code: 'CHECKSUM_MISMATCH',
-        message:
-          'The SHA-256 of the file is not the one that was given. Check the source, or leave the checksum out.',
-        measured: sha256,
-        required: task.expectedSha256,
-      });
-    }
+    assertPromised(task, sha256);
     await writer.commit();
     return { sha256, storageKey, bytes, version };
   } finally {
@@ -134,24 +129,11 @@ async function readEarlier(storage: Storage, key: string): Promise<AsyncIterable
   return (await storage.statPartial(key)) === null ? Readable.from([]) : await storage.readPartial(key);
 }
 
-function report(
-  { progress }: HandlerDeps,
-  { job, transfer }: Pick<CopyOptions, 'job' | 'transfer'>,
+const report = (
+  deps: HandlerDeps,
+  options: Pick<CopyOptions, 'job' | 'transfer'>,
   { bytesDone, bytesTotal }: { readonly bytesDone: number; readonly bytesTotal: number | null },
-): void {
-  const { task } = transfer;
+): void => {
   const stageFraction = bytesTotal === null || bytesTotal === 0 ? 0 : Math.min(1, bytesDone / bytesTotal);
-  progress.report({
-    taskId: task.id,
-    importId: task.importId,
-    teamId: task.teamId,
-    jobId: job.id,
-    claim: job.claim,
-    attempt: task.attempts,
-    stage: 'UPLOAD',
-    stageFraction,
-    fraction: overallFraction('UPLOAD', stageFraction),
-    bytesDone,
-    bytesTotal,
-  });
-}
+  reportUpload(deps, options, { stageFraction, bytesDone, bytesTotal });
+};

@@ -23,6 +23,8 @@ export function createDeleteObjectsHandler({ services, storage }: HandlerDeps): 
         const isKept = kept.some((folder) => key.startsWith(`${folder}/`));
         if (!isKept && !isNewer(key.slice(prefix.length + 1), lastClaim)) await storage.delete(key);
       }
+      // Beside an upload lies what its store keeps of it, under names that are no keys.
+      if (prefix.startsWith('uploads/')) await storage.delete(prefix);
     },
   };
 }

@@ -14,6 +14,8 @@ export interface StoredObject {
   readonly contentType: string;
   readonly storageClass: string;
   readonly listedAs: string | undefined;
+  /** User metadata, by the whole names of its headers. */
+  readonly metadata: Readonly<Record<string, string>>;
 }
 
 export interface Bucket {
@@ -86,6 +88,7 @@ function objectOf(
     contentType: options.contentType ?? 'binary/octet-stream',
     storageClass: options.storageClass ?? 'STANDARD',
     listedAs: options.listedAs,
+    metadata: options.metadata ?? {},
   };
 }
 

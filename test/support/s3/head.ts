@@ -27,7 +27,13 @@ export function readHead(incoming: IncomingMessage, hosts: readonly string[]): H
   const { bucket, key } = placeOf(path, headers.host ?? '', hosts);
   const method = incoming.method ?? '';
   const request: OpenRequest = {
-    operation: operationOf({ method, bucket, key, query }),
+    operation: operationOf({
+      method,
+      bucket,
+      key,
+      query,
+      isCopy: headers['x-amz-copy-source'] !== undefined,
+    }),
     method,
     bucket,
     key,
@@ -80,7 +86,7 @@ function placeOf(path: string, host: string, hosts: readonly string[]) {
   return at < 0 ? { bucket: path.slice(1), key: '' } : { bucket: path.slice(1, at), key: path.slice(at + 1) };
 }
 
-type Asked = Pick<S3Request, 'method' | 'bucket' | 'key' | 'query'>;
+type Asked = Pick<S3Request, 'method' | 'bucket' | 'key' | 'query'> & { readonly isCopy: boolean };
 
 function operationOf(asked: Asked): S3Operation {
   if (asked.bucket === '') return 'Unknown';
@@ -95,14 +101,15 @@ function bucketOperationOf({ method, query }: Asked): S3Operation {
   return 'Unknown';
 }
 
-function objectOperationOf({ method, query }: Asked): S3Operation {
+function objectOperationOf({ method, query, isCopy }: Asked): S3Operation {
   if (query.has('uploadId')) {
-    if (method === 'PUT') return 'UploadPart';
+    if (method === 'PUT') return isCopy ? 'UploadPartCopy' : 'UploadPart';
     if (method === 'POST') return 'CompleteMultipartUpload';
     if (method === 'DELETE') return 'AbortMultipartUpload';
     return method === 'GET' ? 'ListParts' : 'Unknown';
   }
   if (method === 'POST') return query.has('uploads') ? 'CreateMultipartUpload' : 'Unknown';
+  if (method === 'PUT' && isCopy) return 'CopyObject';
   const plain = { GET: 'GetObject', HEAD: 'HeadObject', PUT: 'PutObject', DELETE: 'DeleteObject' } as const;
   return Object.hasOwn(plain, method) ? plain[method as keyof typeof plain] : 'Unknown';
 }

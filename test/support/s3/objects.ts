@@ -30,6 +30,7 @@ function headersOf(object: StoredObject): Record<string, string> {
     'accept-ranges': 'bytes',
     'content-type': object.contentType,
     'last-modified': object.lastModified.toUTCString(),
+    ...object.metadata,
     ...(object.etag === '' ? {} : { etag: object.etag }),
     ...(object.storageClass === 'STANDARD' ? {} : { 'x-amz-storage-class': object.storageClass }),
   };
@@ -88,7 +89,10 @@ export async function putObject({ bucket, request, receive }: Call): Promise<S3A
     throw new S3Failure(412, 'PreconditionFailed', 'There is an object with this key.');
   }
   const contentType = request.headers['content-type'];
-  const options = { etag: md5, ...(contentType === undefined ? {} : { contentType }) };
+  const metadata = Object.fromEntries(
+    Object.entries(request.headers).filter(([name]) => name.startsWith('x-amz-meta-')),
+  );
+  const options = { etag: md5, metadata, ...(contentType === undefined ? {} : { contentType }) };
   return { status: 200, headers: { etag: bucket.store(request.key, content, options).etag } };
 }
 

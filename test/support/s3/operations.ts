@@ -1,5 +1,6 @@
 import type { S3Answer } from './answer.ts';
 import type { Bucket } from './bucket.ts';
+import { copyObject, copyPart } from './copy.ts';
 import { notImplemented } from './failure.ts';
 import type { OpenRequest } from './head.ts';
 import { listObjects } from './listing.ts';
@@ -40,10 +41,12 @@ const OPERATIONS: Readonly<Record<S3Operation, (call: Call) => Promise<S3Answer>
   HeadObject: getObject,
   GetObject: getObject,
   PutObject: putObject,
+  CopyObject: copyObject,
   DeleteObject: deleteObject,
   DeleteObjects: deleteObjects,
   CreateMultipartUpload: createUpload,
   UploadPart: uploadPart,
+  UploadPartCopy: copyPart,
   CompleteMultipartUpload: completeUpload,
   AbortMultipartUpload: abortUpload,
   ListParts: listParts,

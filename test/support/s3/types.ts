@@ -5,10 +5,12 @@ export type S3Operation =
   | 'HeadObject'
   | 'GetObject'
   | 'PutObject'
+  | 'CopyObject'
   | 'DeleteObject'
   | 'DeleteObjects'
   | 'CreateMultipartUpload'
   | 'UploadPart'
+  | 'UploadPartCopy'
   | 'CompleteMultipartUpload'
   | 'AbortMultipartUpload'
   | 'ListParts'
@@ -77,6 +79,8 @@ export interface PutOptions {
   readonly etag?: string;
   /** What listings give as the key, just as it is, XML included: for keys that stores should never have let in. */
   readonly listedAs?: string;
+  /** User metadata, by the whole names of its headers. */
+  readonly metadata?: Readonly<Record<string, string>>;
 }
 
 /** An object that is made when somebody asks for it. */
