@@ -1,5 +1,5 @@
 import { builder } from './builder.ts';
-import { countOf, countsRows } from './paging.ts';
+import { countOf } from './paging.ts';
 import { TaskError } from './task-error.ts';
 
 export const FailedFile = builder.drizzleNode('failedFiles', {
@@ -46,7 +46,7 @@ export const FailedFileConnection = builder.connectionObject(
     name: 'FailedFileConnection',
     nodeNullable: false,
     edgesNullable: { list: false, items: false },
-    fields: (t) => ({ totalCount: t.int({ ...countsRows, resolve: countOf }) }),
+    fields: (t) => ({ totalCount: t.int({ resolve: countOf }) }),
   },
   FailedFileEdge,
 );

@@ -1,4 +1,6 @@
 import { sql } from 'drizzle-orm';
+import { failedFiles } from '../db/tables/imports.ts';
+import { tasks } from '../db/tables/tasks.ts';
 import { countRows } from '../services/count-rows.ts';
 import { IMPORT_ERROR_CODES, type ImportErrorCode as ImportErrorCodeValue } from '../services/errors.ts';
 import {
@@ -11,11 +13,12 @@ import {
 import type { ImportFigures } from '../services/import-figures.ts';
 import { builder } from './builder.ts';
 import { badUserInput } from './errors.ts';
-import { FailedFileConnection, FailedFileEdge } from './failed-file.ts';
+import { FailedFile, FailedFileConnection, FailedFileEdge } from './failed-file.ts';
 import { DateTimeRange, OrderDirection, orderOf } from './filters.ts';
+import type { PageArgs } from './keyset.ts';
 import { known } from './known.ts';
-import { countOf, countsRows, orderedPage } from './paging.ts';
-import { TaskConnection, TaskEdge, TaskFilter } from './task.ts';
+import { countOf, readList, relatedList } from './paging.ts';
+import { Task, TaskConnection, TaskEdge, TaskFilter } from './task.ts';
 
 const STATES = ['PLANNING', 'STARTED', 'SUCCEEDED', 'FAILED', 'CANCELED'] as const;
 
@@ -142,27 +145,33 @@ export const Import = builder.drizzleNode('imports', {
           ? null
           : { code: known(IMPORT_ERROR_CODES, errorCode), message: errorMessage ?? '' },
     }),
-    tasks: t.relatedConnection(
-      'tasks',
+    tasks: t.connection(
       {
-        totalCount: true,
+        type: Task,
         description:
           'The videos that planning accepted or skipped, in the order they were found. filter.importId and teamId are not taken.',
         args: { filter: t.arg({ type: TaskFilter }) },
-        query: (args) => ({
-          where: ofImport(args.filter),
-          ...orderedPage('import.tasks', args, { by: 'ordinal', direction: 'asc' }),
+        ...relatedList<'tasks', PageArgs & { readonly filter?: TaskFilterShape | null }>({
+          table: 'tasks',
+          type: 'Task',
+          owner: tasks.importId,
+          order: { list: 'import.tasks', by: 'ordinal', direction: 'asc' },
+          where: ({ filter }) => ofImport(filter),
         }),
       },
       TaskConnection,
       TaskEdge,
     ),
-    failedFiles: t.relatedConnection(
-      'failedFiles',
+    failedFiles: t.connection(
       {
-        totalCount: true,
+        type: FailedFile,
         description: 'The files that are not imported, each with the prerequisite that it missed.',
-        query: (args) => orderedPage('import.failedFiles', args, { by: 'ordinal', direction: 'asc' }),
+        ...relatedList({
+          table: 'failedFiles',
+          type: 'FailedFile',
+          owner: failedFiles.importId,
+          order: { list: 'import.failedFiles', by: 'ordinal', direction: 'asc' },
+        }),
       },
       FailedFileConnection,
       FailedFileEdge,
@@ -186,7 +195,7 @@ const ImportConnection = builder.connectionObject(
     name: 'ImportConnection',
     nodeNullable: false,
     edgesNullable: { list: false, items: false },
-    fields: (t) => ({ totalCount: t.int({ ...countsRows, resolve: countOf }) }),
+    fields: (t) => ({ totalCount: t.int({ resolve: countOf }) }),
   },
   ImportEdge,
 );
@@ -234,22 +243,24 @@ for (const [name, description] of [
 }
 
 builder.queryField('imports', (t) =>
-  t.drizzleConnection(
+  t.connection(
     {
-      type: 'imports',
+      type: Import,
       description: 'The log of import jobs, newest first.',
       args: { filter: t.arg({ type: ImportFilter }), orderBy: t.arg({ type: ImportOrder }) },
-      resolve: (query, _root, args, { db, viewer }) => {
-        const order = orderOf(args.orderBy);
-        return db.query.imports.findMany(
-          query({
-            where: importWhere(viewer, args.filter ?? {}),
-            ...orderedPage(`imports ${order.by} ${order.direction}`, args, order),
-          }),
+      resolve: (_root, args, context, info) => {
+        const { db, viewer } = context;
+        const where = importWhere(viewer, args.filter ?? {});
+        return readList(
+          { args, context, info },
+          {
+            order: { list: 'imports', ...orderOf(args.orderBy) },
+            rows: (page, within) =>
+              db.query.imports.findMany({ ...page, where: { AND: [where, ...within] } }),
+            count: () => countRows(db, 'imports', where),
+          },
         );
       },
-      totalCount: (_root, { filter }, { db, viewer }) =>
-        countRows(db, 'imports', importWhere(viewer, filter ?? {})),
     },
     ImportConnection,
     ImportEdge,

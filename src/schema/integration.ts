@@ -8,7 +8,7 @@ import { integrationWhere, ownedBy } from '../services/filters.ts';
 import { describeLocation, UNFINISHED_IMPORT } from '../services/integrations.ts';
 import { builder } from './builder.ts';
 import { Import } from './import.ts';
-import { countOf, countsRows, orderedPage } from './paging.ts';
+import { countOf, readList } from './paging.ts';
 
 const IntegrationKind = builder.enumType('IntegrationKind', { values: INTEGRATION_KINDS });
 
@@ -86,7 +86,7 @@ const IntegrationConnection = builder.connectionObject(
     name: 'IntegrationConnection',
     nodeNullable: false,
     edgesNullable: { list: false, items: false },
-    fields: (t) => ({ totalCount: t.int({ ...countsRows, resolve: countOf }) }),
+    fields: (t) => ({ totalCount: t.int({ resolve: countOf }) }),
   },
   IntegrationEdge,
 );
@@ -101,19 +101,23 @@ builder.queryFields((t) => ({
       return where && (await db.query.integrations.findFirst(query({ where })));
     },
   }),
-  integrations: t.drizzleConnection(
+  integrations: t.connection(
     {
-      type: 'integrations',
+      type: Integration,
       args: { teamId: t.arg.id() },
-      resolve: (query, _root, args, { db, viewer }) =>
-        db.query.integrations.findMany(
-          query({
-            where: integrationWhere(viewer, args.teamId),
-            ...orderedPage('integrations', args, { by: 'createdAt', direction: 'desc' }),
-          }),
-        ),
-      totalCount: (_root, { teamId }, { db, viewer }) =>
-        countRows(db, 'integrations', integrationWhere(viewer, teamId)),
+      resolve: (_root, args, context, info) => {
+        const { db, viewer } = context;
+        const where = integrationWhere(viewer, args.teamId);
+        return readList(
+          { args, context, info },
+          {
+            order: { list: 'integrations', by: 'createdAt', direction: 'desc' },
+            rows: (page, within) =>
+              db.query.integrations.findMany({ ...page, where: { AND: [where, ...within] } }),
+            count: () => countRows(db, 'integrations', where),
+          },
+        );
+      },
     },
     IntegrationConnection,
     IntegrationEdge,

@@ -4,7 +4,7 @@ import { countRows } from '../services/count-rows.ts';
 import { indexWhere, ownedBy } from '../services/filters.ts';
 import { mostRestrictive, type Requirements as RequirementsShape } from '../services/requirements.ts';
 import { builder } from './builder.ts';
-import { countOf, countsRows, orderedPage } from './paging.ts';
+import { countOf, readList } from './paging.ts';
 
 const Requirements = builder.objectRef<RequirementsShape>('Requirements').implement({
   description:
@@ -78,7 +78,7 @@ const IndexConnection = builder.connectionObject(
     name: 'IndexConnection',
     nodeNullable: false,
     edgesNullable: { list: false, items: false },
-    fields: (t) => ({ totalCount: t.int({ ...countsRows, resolve: countOf }) }),
+    fields: (t) => ({ totalCount: t.int({ resolve: countOf }) }),
   },
   IndexEdge,
 );
@@ -93,18 +93,23 @@ builder.queryFields((t) => ({
       return where && (await db.query.indexes.findFirst(query({ where })));
     },
   }),
-  indexes: t.drizzleConnection(
+  indexes: t.connection(
     {
-      type: 'indexes',
+      type: Index,
       args: { teamId: t.arg.id() },
-      resolve: (query, _root, args, { db, viewer }) =>
-        db.query.indexes.findMany(
-          query({
-            where: indexWhere(viewer, args.teamId),
-            ...orderedPage('indexes', args, { by: 'createdAt', direction: 'desc' }),
-          }),
-        ),
-      totalCount: (_root, { teamId }, { db, viewer }) => countRows(db, 'indexes', indexWhere(viewer, teamId)),
+      resolve: (_root, args, context, info) => {
+        const { db, viewer } = context;
+        const where = indexWhere(viewer, args.teamId);
+        return readList(
+          { args, context, info },
+          {
+            order: { list: 'indexes', by: 'createdAt', direction: 'desc' },
+            rows: (page, within) =>
+              db.query.indexes.findMany({ ...page, where: { AND: [where, ...within] } }),
+            count: () => countRows(db, 'indexes', where),
+          },
+        );
+      },
     },
     IndexConnection,
     IndexEdge,

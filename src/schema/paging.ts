@@ -1,81 +1,134 @@
-import { decodeBase64, decodeCursorChunk } from '@pothos/core';
-import { type SQL, sql } from 'drizzle-orm';
-import { badUserInput } from './errors.ts';
-import { PAGE_SIZE } from './page-size.ts';
+import { getSchemaConfig, queryFromInfo } from '@pothos/plugin-drizzle';
+import { and, eq, relationsFilterToSQL, type SQL, sql } from 'drizzle-orm';
+import type { AnyPgColumn } from 'drizzle-orm/pg-core';
+import { type GraphQLResolveInfo, Kind } from 'graphql';
+import { relations, tables } from '../db/relations.ts';
+import { builder } from './builder.ts';
+import type { Context } from './context.ts';
+import {
+  checkParent,
+  type ListOrder,
+  type PageArgs,
+  type Positioned,
+  pageQuery,
+  toConnection,
+} from './keyset.ts';
 
-/** The arguments of every list. */
-export interface PageArgs {
-  readonly first?: number | null | undefined;
-  readonly last?: number | null | undefined;
-  readonly after?: string | null | undefined;
-  readonly before?: string | null | undefined;
+/** Where a connection's rows are selected. */
+const PATHS = [['nodes'], ['edges', 'node']];
+
+/** How a list of the whole is read. */
+interface List<Row> {
+  readonly order: ListOrder;
+  /** Reads what `page` asks for; `within` belongs to its conditions. */
+  readonly rows: (page: PageSelection, within: readonly object[]) => Promise<readonly Row[]>;
+  readonly count: () => Promise<number>;
 }
 
-type Direction = 'asc' | 'desc';
-
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+/** What is selected of the rows of a page, and which they are. */
+interface PageSelection {
+  readonly columns: Readonly<Record<string, true>>;
+  readonly orderBy: Readonly<Record<string, 'asc' | 'desc'>>;
+  readonly limit: number;
+}
 
 /**
- * The order of a list, and the check of its page. The list's name is a last, constant column of the order: it sorts
- * nothing, but is part of every cursor, which so tells whose it is. Rows of the same instant are told apart by id.
- * @param list what tells this list and order from any other
+ * Resolves a list: its page by one statement, with all that is selected below it; rows and count only if somebody asks.
  * @throws BAD_USER_INPUT when the page is out of bounds, or a cursor is not this list's
  */
-export function orderedPage<Column extends string>(
-  list: string,
-  args: PageArgs,
-  order: { readonly by: Column; readonly direction: Direction },
+export async function readList<Row extends Positioned>(
+  {
+    args,
+    context,
+    info,
+  }: { readonly args: PageArgs; readonly context: Context; readonly info: GraphQLResolveInfo },
+  { order, rows, count }: List<Row>,
 ) {
-  const { by, direction } = order;
-  checkPage(list, args, by === 'ordinal' ? isOrdinal : isInstant);
-  const orderBy: Record<string, Direction> = { [by]: direction, id: direction, list: direction };
-  // sql.raw: the name is ours; as a parameter it would be one more for every page.
-  const extras: { list: SQL<string> } = { list: sql<string>`${sql.raw(`'${list}'`)}::text` };
-  return { orderBy, extras };
+  const { within, ...page } = pageQuery(order, args);
+  const query = queryFromInfo({ config: getSchemaConfig(builder), context, info, paths: PATHS, ...page });
+  const found = onlyCounts(info) ? [] : await rows(query, within);
+  return { ...toConnection({ order, args, rows: found, parentId: null }), totalCount: count };
 }
 
-type IsPosition = (value: unknown) => boolean;
-
-/** What an integer column can be compared with. */
-const isOrdinal: IsPosition = (value) => Number.isInteger(value) && Math.abs(Number(value)) < 2 ** 31;
-
-/** What a timestamp column can be compared with: PostgreSQL reads neither the year 0 nor years of five digits as ISO 8601 writes them. */
-const isInstant: IsPosition = (value) =>
-  value instanceof Date && value.getUTCFullYear() >= 1 && value.getUTCFullYear() <= 9999;
-
-function checkPage(list: string, { first, last, after, before }: PageArgs, isPosition: IsPosition): void {
-  if (first != null && last != null) throw badUserInput('A page is given by first or by last, not by both.');
-  for (const [name, size] of Object.entries({ first, last })) {
-    if (size != null && (size < 0 || size > PAGE_SIZE.max))
-      throw badUserInput(`${name} must be 0 to ${PAGE_SIZE.max}, not ${size}.`);
-  }
-  for (const [name, cursor] of Object.entries({ after, before })) {
-    if (cursor != null && !isCursorOf(list, cursor, isPosition))
-      throw badUserInput(`${name} is not a cursor of this list.`);
-  }
+/** Whether nothing is selected of a connection but its count. Whatever is in a fragment counts as something else. */
+function onlyCounts({ fieldNodes }: GraphQLResolveInfo): boolean {
+  const selected = fieldNodes.flatMap(({ selectionSet }) => selectionSet?.selections ?? []);
+  return selected.every((node) => node.kind === Kind.FIELD && COUNT_FIELDS.includes(node.name.value));
 }
 
-/** Cursors are `DC:` and the values of the order's columns: position, id, list. */
-function isCursorOf(list: string, cursor: string, isPosition: IsPosition): boolean {
-  try {
-    const decoded = decodeBase64(cursor);
-    if (!decoded.startsWith('DC:')) return false;
-    const values: unknown = decodeCursorChunk(decoded.slice(3));
-    if (!Array.isArray(values) || values.length !== 3) return false;
-    const [position, id, name] = values;
-    return name === list && isPosition(position) && typeof id === 'string' && UUID.test(id);
-  } catch {
-    return false;
-  }
+const COUNT_FIELDS = ['totalCount', '__typename'];
+
+type RelatedTable = 'tasks' | 'failedFiles';
+
+/** A list of the rows that belong to another one, which has them as a relation. */
+interface RelatedList<Table extends RelatedTable, Args> {
+  /** The relation has the same name. */
+  readonly table: Table;
+  /** The name of their type. */
+  readonly type: string;
+  /** The column that names the row they belong to. */
+  readonly owner: AnyPgColumn;
+  readonly order: ListOrder;
+  readonly where?: (args: Args) => object;
 }
 
-/** Tells the row-reading plugin that this field of a connection needs no rows. */
-export const countsRows = { extensions: { pothosDrizzleTotalCount: true } };
+/** What a selection is told beside its arguments. */
+type Nested = (query: object, path: { getType: () => string; paths: object[][] }) => object;
+type Selected = () => ReadonlySet<string>;
+
+/**
+ * What makes a field of a row a list of rows that belong to it: they are read by the same statement as the row, and their
+ * count with it if somebody asks. Cursors hold for the list of one row only.
+ *
+ * The selection is declared the way the library declares its own related connections, which know neither whose list a
+ * cursor is of nor comparisons that an index can start at.
+ */
+export function relatedList<Table extends RelatedTable, Args extends PageArgs = PageArgs>({
+  table,
+  type,
+  owner,
+  order,
+  where = () => ({}),
+}: RelatedList<Table, Args>) {
+  const countKey = `${table}Count`;
+  const select = (args: Args, _context: Context, nested: Nested, selected: Selected) => {
+    const { within, ...page } = pageQuery(order, args);
+    const conditions = where(args);
+    const names = [...selected()];
+    const path = { getType: () => type, paths: PATHS.map((names) => names.map((name) => ({ name }))) };
+    const read = () => nested({ ...page, where: { AND: [conditions, ...within] } }, path);
+    const count = (row: { readonly id: AnyPgColumn }) => countOfOwner(table, conditions, eq(owner, row.id));
+    return {
+      columns: { id: true },
+      with: names.every((name) => COUNT_FIELDS.includes(name)) ? {} : { [table]: read() },
+      extras: names.includes('totalCount') ? { [countKey]: count } : {},
+    };
+  };
+  return {
+    extensions: { pothosDrizzleSelect: select },
+    resolve(row: { readonly id: string }, args: PageArgs) {
+      checkParent(order, args, row.id);
+      // What the selection has added to the row; its rows are not there when only their count was asked for.
+      const selected = row as unknown as Partial<Record<Table, (typeof tables)[Table]['$inferSelect'][]>> &
+        Record<string, unknown>;
+      const page = toConnection({ order, args, rows: selected[table] ?? [], parentId: row.id });
+      return { ...page, totalCount: Number(selected[countKey] ?? 0) };
+    },
+  };
+}
+
+/** How many rows meet the conditions and belong to the row that is being read. */
+function countOfOwner(table: RelatedTable, conditions: object, belongs: SQL): SQL<number> {
+  const { relations: ofTable } = relations[table];
+  const filter = relationsFilterToSQL(tables[table], conditions, ofTable, relations);
+  return sql<number>`(select count(*)::int from ${tables[table]} where ${and(belongs, filter)})`;
+}
 
 /** The count of a connection, computed only when it is asked for. */
-export function countOf(connection: {
+export function countOf({
+  totalCount,
+}: {
   readonly totalCount?: number | (() => number | Promise<number>) | null;
 }): number | Promise<number> {
-  const { totalCount } = connection;
   return typeof totalCount === 'function' ? totalCount() : (totalCount ?? 0);
 }

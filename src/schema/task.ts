@@ -5,7 +5,7 @@ import { progressOf, stagesOf, type TaskProgress as TaskProgressShape } from '..
 import { builder } from './builder.ts';
 import { DateTimeRange, FloatRange, IntRange, OrderDirection, orderOf, StringFilter } from './filters.ts';
 import { known } from './known.ts';
-import { countOf, countsRows, orderedPage } from './paging.ts';
+import { countOf, readList } from './paging.ts';
 import { SystemMetadata } from './system-metadata.ts';
 import { TaskError, TaskErrorCode } from './task-error.ts';
 import { TaskStage } from './task-stage.ts';
@@ -168,7 +168,7 @@ export const TaskConnection = builder.connectionObject(
     name: 'TaskConnection',
     nodeNullable: false,
     edgesNullable: { list: false, items: false },
-    fields: (t) => ({ totalCount: t.int({ ...countsRows, resolve: countOf }) }),
+    fields: (t) => ({ totalCount: t.int({ resolve: countOf }) }),
   },
   TaskEdge,
 );
@@ -213,22 +213,23 @@ builder.queryFields((t) => ({
       return where && (await db.query.tasks.findFirst(query({ where })));
     },
   }),
-  tasks: t.drizzleConnection(
+  tasks: t.connection(
     {
-      type: 'tasks',
+      type: Task,
       description: 'Video indexing tasks.',
       args: { filter: t.arg({ type: TaskFilter }), orderBy: t.arg({ type: TaskOrder }) },
-      resolve: (query, _root, args, { db, viewer }) => {
-        const order = orderOf(args.orderBy);
-        return db.query.tasks.findMany(
-          query({
-            where: taskWhere(viewer, args.filter ?? {}),
-            ...orderedPage(`tasks ${order.by} ${order.direction}`, args, order),
-          }),
+      resolve: (_root, args, context, info) => {
+        const { db, viewer } = context;
+        const where = taskWhere(viewer, args.filter ?? {});
+        return readList(
+          { args, context, info },
+          {
+            order: { list: 'tasks', ...orderOf(args.orderBy) },
+            rows: (page, within) => db.query.tasks.findMany({ ...page, where: { AND: [where, ...within] } }),
+            count: () => countRows(db, 'tasks', where),
+          },
         );
       },
-      totalCount: (_root, { filter }, { db, viewer }) =>
-        countRows(db, 'tasks', taskWhere(viewer, filter ?? {})),
     },
     TaskConnection,
     TaskEdge,

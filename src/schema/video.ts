@@ -1,10 +1,11 @@
+import { tasks } from '../db/tables/tasks.ts';
 import { countRows } from '../services/count-rows.ts';
 import { ownedBy, videoWhere } from '../services/filters.ts';
 import { builder } from './builder.ts';
 import { DateTimeRange, FloatRange, IntRange, OrderDirection, orderOf, StringFilter } from './filters.ts';
-import { countOf, countsRows, orderedPage } from './paging.ts';
+import { countOf, readList, relatedList } from './paging.ts';
 import { SystemMetadata } from './system-metadata.ts';
-import { TaskConnection, TaskEdge } from './task.ts';
+import { Task, TaskConnection, TaskEdge } from './task.ts';
 
 const URL_SELECTION = { columns: { id: true, teamId: true, fileName: true } } as const;
 
@@ -40,11 +41,15 @@ export const Video = builder.drizzleNode('videos', {
       resolve: ({ id, teamId, fileName }, _args, { mediaUrls }) =>
         mediaUrls.urlFor({ teamId, videoId: id, fileName, kind: 'original' }).url,
     }),
-    tasks: t.relatedConnection(
-      'tasks',
+    tasks: t.connection(
       {
-        totalCount: true,
-        query: (args) => orderedPage('video.tasks', args, { by: 'createdAt', direction: 'desc' }),
+        type: Task,
+        ...relatedList({
+          table: 'tasks',
+          type: 'Task',
+          owner: tasks.videoId,
+          order: { list: 'video.tasks', by: 'createdAt', direction: 'desc' },
+        }),
       },
       TaskConnection,
       TaskEdge,
@@ -67,7 +72,7 @@ const VideoConnection = builder.connectionObject(
     name: 'VideoConnection',
     nodeNullable: false,
     edgesNullable: { list: false, items: false },
-    fields: (t) => ({ totalCount: t.int({ ...countsRows, resolve: countOf }) }),
+    fields: (t) => ({ totalCount: t.int({ resolve: countOf }) }),
   },
   VideoEdge,
 );
@@ -107,21 +112,22 @@ builder.queryFields((t) => ({
       return where && (await db.query.videos.findFirst(query({ where })));
     },
   }),
-  videos: t.drizzleConnection(
+  videos: t.connection(
     {
-      type: 'videos',
+      type: Video,
       args: { filter: t.arg({ type: VideoFilter }), orderBy: t.arg({ type: VideoOrder }) },
-      resolve: (query, _root, args, { db, viewer }) => {
-        const order = orderOf(args.orderBy);
-        return db.query.videos.findMany(
-          query({
-            where: videoWhere(viewer, args.filter ?? {}),
-            ...orderedPage(`videos ${order.by} ${order.direction}`, args, order),
-          }),
+      resolve: (_root, args, context, info) => {
+        const { db, viewer } = context;
+        const where = videoWhere(viewer, args.filter ?? {});
+        return readList(
+          { args, context, info },
+          {
+            order: { list: 'videos', ...orderOf(args.orderBy) },
+            rows: (page, within) => db.query.videos.findMany({ ...page, where: { AND: [where, ...within] } }),
+            count: () => countRows(db, 'videos', where),
+          },
         );
       },
-      totalCount: (_root, { filter }, { db, viewer }) =>
-        countRows(db, 'videos', videoWhere(viewer, filter ?? {})),
     },
     VideoConnection,
     VideoEdge,
