@@ -9,6 +9,7 @@ import type { Metadata } from '../db/tables/imports.ts';
 import { type IdentifiedType, parsePublicId, toPublicId } from '../services/public-ids.ts';
 import type { Context } from './context.ts';
 import { costOptions } from './cost.ts';
+import './loaded-columns.ts';
 import { PAGE_SIZE } from './page-size.ts';
 
 export interface SchemaTypes {
@@ -31,7 +32,7 @@ export interface SchemaTypes {
  * before the plugin that reads rows.
  */
 export const builder = new SchemaBuilder<SchemaTypes>({
-  plugins: [ComplexityPlugin, 'subscriptionCost', ErrorsPlugin, RelayPlugin, DrizzlePlugin],
+  plugins: [ComplexityPlugin, 'subscriptionCost', ErrorsPlugin, RelayPlugin, 'loadedColumns', DrizzlePlugin],
   defaultFieldNullability: false,
   drizzle: {
     client: (context) => context.db,

@@ -2,6 +2,7 @@ import { builder } from './builder.ts';
 
 export const Team = builder.drizzleNode('teams', {
   name: 'Team',
+  select: { columns: { id: true } },
   id: { column: (team) => team.id },
   fields: (t) => ({ name: t.exposeString('name') }),
 });
