@@ -5,6 +5,7 @@ import { type OpenDatabase, openApiDatabase } from './app-parts.ts';
 import type { Config } from './config.ts';
 import { createHub } from './events/hub.ts';
 import { createHttpServer, type HttpServer } from './http/server.ts';
+import { shareLookups } from './http/shared-lookups.ts';
 import { schema } from './schema/index.ts';
 import type { Secrets } from './secret-key.ts';
 import { CHECK_SECONDS } from './services/check-location.ts';
@@ -47,7 +48,7 @@ export async function startServer(setting: Setting, parts: ServerParts): Promise
     production: config.production,
     log,
     schema,
-    authenticate: (key) => authenticate(api, key),
+    authenticate: shareLookups((key) => authenticate(api, key)),
     createContext: (viewer) => ({ viewer, db: api, services, figures, hub, cursors, mediaUrls }),
     media: { urls: mediaUrls, find: (video) => findVideoFile({ db: api, storage }, video) },
     health: health.parts,

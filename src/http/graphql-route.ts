@@ -1,7 +1,9 @@
 import { PassThrough, pipeline, Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Viewer } from '../services/viewer.ts';
+import { createAnswer, watchClient } from './answer.ts';
 import { type Authenticate, bearerKey } from './auth.ts';
+import type { JsonRequest } from './json-path.ts';
 import type { KeyWatch } from './key-watch.ts';
 import type { Yoga } from './yoga.ts';
 
@@ -14,6 +16,8 @@ export interface GraphQLRouteOptions {
   readonly yoga: Yoga;
   readonly authenticate: Authenticate;
   readonly keys: KeyWatch;
+  /** False: Yoga answers everything. */
+  readonly shortPath: boolean;
 }
 
 declare module 'fastify' {
@@ -21,6 +25,9 @@ declare module 'fastify' {
     viewer: Viewer | null;
   }
 }
+
+/** How a body is sent is Fastify's business. */
+const FRAMING = new Set(['content-length', 'transfer-encoding']);
 
 const failure = (message: string, code: string) => ({ errors: [{ message, extensions: { code } }] });
 
@@ -31,6 +38,7 @@ const failure = (message: string, code: string) => ({ errors: [{ message, extens
  */
 export function registerGraphQL(server: FastifyInstance, options: GraphQLRouteOptions): () => void {
   const streams = new Set<PassThrough>();
+  const answer = createAnswer(options);
   server.decorateRequest('viewer', null);
   void server.register((scope, _options, done) => {
     scope.removeAllContentTypeParsers();
@@ -48,12 +56,16 @@ export function registerGraphQL(server: FastifyInstance, options: GraphQLRouteOp
         return reply.code(status).send(failure(error.message, 'BAD_USER_INPUT'));
       },
       handler: async (request, reply) => {
-        const response = await execute(request, reply, options.yoga);
-        if (response === null)
-          return reply.code(400).send(failure('The body must be JSON.', 'BAD_USER_INPUT'));
+        const asked = toJsonRequest(request);
+        if (asked === null) return reply.code(400).send(failure('The body must be JSON.', 'BAD_USER_INPUT'));
+        const response = await answer(asked, watchClient(reply.raw));
+        // Whoever has left is told nothing, and nothing is wrong.
+        if (response === 'gone') return reply.hijack();
+        if ('payload' in response)
+          return reply.header('content-type', response.contentType).send(response.payload);
         reply.code(response.status);
         for (const [name, value] of response.headers)
-          if (name !== 'content-length') reply.header(name, value);
+          if (!FRAMING.has(name.toLowerCase())) reply.header(name, value);
         if (!response.headers.get('content-type')?.startsWith('text/event-stream') || response.body === null)
           return reply.send(await response.text());
         const stream = openStream(response.body, streams);
@@ -80,21 +92,10 @@ async function admit(request: FastifyRequest, reply: FastifyReply, authenticate:
   return reply.code(401).header('www-authenticate', 'Bearer').send(failure(message, 'UNAUTHENTICATED'));
 }
 
-/** Lets Yoga answer; what it does for a client that has gone away ends. Null without a body. */
-async function execute(
-  { viewer, body, headers }: FastifyRequest,
-  reply: FastifyReply,
-  yoga: Yoga,
-): Promise<Response | null> {
+/** What is to be executed; null without a body. */
+function toJsonRequest({ viewer, body, headers }: FastifyRequest): JsonRequest | null {
   if (viewer === null || typeof body !== 'string') return null;
-  const gone = new AbortController();
-  reply.raw.once('close', () => gone.abort());
-  const { accept = 'application/json' } = headers;
-  return await yoga.fetch(
-    'http://localhost/graphql',
-    { method: 'POST', headers: { accept, 'content-type': 'application/json' }, body, signal: gone.signal },
-    { viewer },
-  );
+  return { body, accept: headers.accept ?? 'application/json', context: { viewer } };
 }
 
 /** The events as a stream that can be ended from outside; whatever ends it ends the operation behind it too. */

@@ -28,6 +28,8 @@ export interface HttpServerOptions extends HealthOptions {
   readonly production?: boolean;
   /** Whether GraphiQL is served; unless given, not in production. */
   readonly graphiql?: boolean;
+  /** Whether Yoga's Request and Response are left out where they can be; they are unless this is false, for tests. */
+  readonly shortPath?: boolean;
   readonly schema: GraphQLSchema;
   readonly authenticate: Authenticate;
   readonly createContext: (viewer: Viewer) => Context;
@@ -61,7 +63,15 @@ export interface HttpServer {
 
 /** One server for everything that is reached by HTTP: GraphQL (JSON, events, WebSocket), GraphiQL, media, health. */
 export function createHttpServer(options: HttpServerOptions): HttpServer {
-  const { log, host, port, authenticate, production = false, graphiql = !production } = options;
+  const {
+    log,
+    host,
+    port,
+    authenticate,
+    production = false,
+    graphiql = !production,
+    shortPath = true,
+  } = options;
   const server = createFastify(log);
   void server.register(helmet, { contentSecurityPolicy: false, hsts: false });
   const traffic = watchTraffic(server);
@@ -72,7 +82,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   if (options.metrics !== undefined) registerMetrics(server, { metrics: options.metrics, authenticate });
   registerMedia(server, options.media);
   registerGraphiql(server, { graphiql });
-  const endStreams = registerGraphQL(server, { yoga, authenticate, keys });
+  const endStreams = registerGraphQL(server, { yoga, authenticate, keys, shortPath });
   const endSockets = serveWebSockets({ ...options, server: server.server, yoga, keys, mask });
   let draining: Promise<void> | undefined;
   const drainAll = async (): Promise<void> => {

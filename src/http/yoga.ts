@@ -16,12 +16,17 @@ import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
 import type { Context } from '../schema/context.ts';
 import { TOO_COMPLEX } from '../services/errors.ts';
 import type { Viewer } from '../services/viewer.ts';
+import { useCompiledQueries } from './compiled-queries.ts';
+import { createDocumentCache, NO_CACHE } from './document-cache.ts';
 import { type ErrorMask, withCode } from './errors.ts';
+import type { Outcome } from './json-path.ts';
 import { usePatientEvents } from './patient-events.ts';
 
 /** What a transport knows of a request before it is executed. */
 export interface RequestContext {
   readonly viewer: Viewer;
+  /** What was executed already: it is answered, and nothing executed. */
+  readonly outcome?: Outcome;
 }
 
 export type Yoga = YogaServerInstance<RequestContext, Context>;
@@ -57,18 +62,34 @@ export function createGraphQL(options: YogaOptions): Yoga {
     cors: false,
     logging: false,
     maskedErrors: { maskError: options.mask },
+    parserAndValidationCache: { documentCache: createDocumentCache(), errorCache: NO_CACHE },
     plugins: [
+      useOutcome(),
       maxTokensPlugin({ n: LIMITS.tokens, ...limits }),
       useShallowParser(),
       maxDepthPlugin({ n: LIMITS.depth, ignoreIntrospection: true, ...limits }),
       maxAliasesPlugin({ n: LIMITS.aliases, allowList: [], ...limits }),
       maxDirectivesPlugin({ n: LIMITS.directives, ...limits }),
+      useCompiledQueries(),
       useDeadline(options.deadlineSeconds),
       usePatientEvents(),
       useErrorCodes(options),
       ...(options.production ? [useSecrecy()] : []),
     ],
   });
+}
+
+/** Answers what was executed already. */
+function useOutcome(): Plugin<RequestContext> {
+  return {
+    onParams({ context, setResult }) {
+      // What the transport handed over; the library knows no type for it here.
+      const { outcome } = context as Partial<RequestContext>;
+      if (outcome === undefined) return;
+      if ('error' in outcome) throw outcome.error;
+      setResult(outcome.result);
+    },
+  };
 }
 
 /** Nested lists and objects take the parser's whole stack before they are too many tokens. */
