@@ -60,6 +60,8 @@ export function createGraphQL(options: YogaOptions): Yoga {
     multipart: false,
     batching: false,
     cors: false,
+    // The transports have theirs, which is larger than Yoga's own.
+    maxRequestBodySize: false,
     logging: false,
     maskedErrors: { maskError: options.mask },
     parserAndValidationCache: { documentCache: createDocumentCache(), errorCache: NO_CACHE },

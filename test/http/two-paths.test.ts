@@ -189,6 +189,13 @@ describe('both paths answer the same', () => {
   });
 });
 
+test('30 MB are taken on both paths', async () => {
+  const [server] = servers;
+  const body = query('{ hello }', { variables: { other: 'x'.repeat(30_000_000) } });
+  for (const each of [server?.short, server?.yoga])
+    expect(each && (await send(each, { body })).status).toBe(200);
+});
+
 test.each(['short', 'yoga'] as const)("who leaves is nobody's error (%s)", async (path) => {
   const server = servers[0]?.[path];
   if (server === undefined) throw new Error('there is no server');
