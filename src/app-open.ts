@@ -2,6 +2,7 @@ import type { Metrics } from './app-metrics.ts';
 import { openConfiguredStorage, openDatabase, openHttpClient, openIntegrationSources } from './app-parts.ts';
 import { createWork } from './app-work.ts';
 import { type Config, ConfigError } from './config.ts';
+import { explained } from './db/usable.ts';
 import { checkSecrets, loadSecrets } from './secret-key.ts';
 import { createHousekeeping } from './services/housekeeping.ts';
 import type { Setting } from './shutdown.ts';
@@ -37,7 +38,7 @@ export async function openWork(setting: Setting, metrics: Metrics, claims: boole
   const database = await openDatabase(setting);
   metrics.add(database.delivery.metrics);
   const { secret, secrets } = await loadSecrets(config);
-  await checkSecrets(database.db, secrets);
+  await explained(database.url, () => checkSecrets(database.db, secrets));
   const integrationSources = openIntegrationSources(setting, secrets);
   const parts = { ...database, http, storage, secrets, integrationSources, metrics, claims };
   const { services, worker } = createWork(setting, parts);

@@ -4,6 +4,7 @@ import { createMetrics } from './app-metrics.ts';
 import { checkRole, openWork, type Running, stopWork } from './app-open.ts';
 import { type ApiServer, startServer } from './app-server.ts';
 import type { Config } from './config.ts';
+import { explained } from './db/usable.ts';
 import { ensureFirstTeam } from './services/first-start.ts';
 import { startGuarded } from './shutdown.ts';
 
@@ -31,7 +32,7 @@ export async function startApp(config: Config, log: Logger, role: 'all' | 'api' 
     shutdown.add(() => server?.stop());
     const work = await openWork(setting, metrics, role === 'all');
     const { database, worker, housekeeping } = work;
-    const firstKey = await ensureFirstTeam(database.db, config.apiKey);
+    const firstKey = await explained(database.url, () => ensureFirstTeam(database.db, config.apiKey));
     const api = await startServer(setting, { ...database, ...work, health, metrics });
     server = api;
     stopWork(setting, work);

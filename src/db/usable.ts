@@ -105,6 +105,18 @@ export function explainDatabaseError(error: unknown, url: string): unknown {
   return new DatabaseUnusableError(`The database at ${describeTarget(url)} ${advice}`, { cause: error });
 }
 
+/**
+ * Does what a start needs the database for; that may go away in the very middle of a start.
+ * @throws DatabaseUnusableError as explainDatabaseError makes it
+ */
+export async function explained<T>(url: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw explainDatabaseError(error, url);
+  }
+}
+
 function adviceFor(error: unknown): string | undefined {
   const cause = rootCause(error);
   const said = cause instanceof Error ? cause.message.replaceAll(/\s+/g, ' ') : String(cause);
@@ -120,6 +132,9 @@ function adviceFor(error: unknown): string | undefined {
       return `does not let this user do what is needed (${said}): make the user its owner.`;
     case '53300':
       return `has no connection left (${said}): raise max_connections or stop other clients.`;
+    case '57P01':
+    case '57P02':
+      return `is being stopped or restarted (${said}): try again when it runs.`;
     case STARTING_UP:
       return `does not accept connections yet (${said}): try again when it has started.`;
   }
