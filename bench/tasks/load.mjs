@@ -1,7 +1,9 @@
-import autocannon from 'autocannon';
 import pg from 'pg';
 import { percentile } from '../jobs/support.mjs';
+import { loadLibrary } from '../libraries.mjs';
 import { KEY } from './seed.mjs';
+
+const { default: autocannon } = await loadLibrary('autocannon');
 
 /** The load, in a process of its own. Takes one order at a time, and answers each with what it measured. */
 process.on('disconnect', () => process.exit());

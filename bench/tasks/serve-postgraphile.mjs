@@ -1,12 +1,13 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
+import { loadLibrary } from '../libraries.mjs';
 
 /** PostGraphile with the preset that its documents recommend, all columns as conditions, and nothing of GraphiQL. */
 export async function serve(url) {
-  const { postgraphile } = await import('postgraphile');
-  const { PostGraphileAmberPreset } = await import('postgraphile/presets/amber');
-  const { makePgService } = await import('postgraphile/adaptors/pg');
-  const { grafserv } = await import('postgraphile/grafserv/node');
+  const { postgraphile } = await loadLibrary('postgraphile');
+  const { PostGraphileAmberPreset } = await loadLibrary('postgraphile/presets/amber');
+  const { makePgService } = await loadLibrary('postgraphile/adaptors/pg');
+  const { grafserv } = await loadLibrary('postgraphile/grafserv/node');
   const instance = postgraphile({
     extends: [PostGraphileAmberPreset],
     // It would take indexed columns only as conditions and orders.
