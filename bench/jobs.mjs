@@ -8,7 +8,8 @@ import { pino } from 'pino';
 import { startPostgres } from '../dist/db/embedded/start.js';
 import { measureClaims } from './jobs/claims.mjs';
 import { createStarts, measureDrain, summarize } from './jobs/drain.mjs';
-import { installPeers, loadLibrary, PEERS } from './jobs/peers.mjs';
+import { PEERS } from './jobs/peers.mjs';
+import { installPeers, loadLibrary } from './libraries.mjs';
 import { formatTable, median } from './table.mjs';
 
 const BASE = 'graphile-worker 0.17.3, batching';

@@ -6,6 +6,11 @@ const BENCHMARKS = {
     run: () => import('./jobs.mjs'),
     takesOptions: true,
   },
+  tasks: {
+    about: 'pages of a long list of tasks beside other servers [--rows N] [--rounds N] [--seconds S]',
+    run: () => import('./tasks.mjs'),
+    takesOptions: true,
+  },
   plan: {
     about:
       'planning an import from a bucket [--rounds N] [--clips N] [--objects N] [--latency MS] [--folder PATH]',

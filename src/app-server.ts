@@ -6,6 +6,7 @@ import type { Config } from './config.ts';
 import { explained } from './db/usable.ts';
 import { createHub } from './events/hub.ts';
 import { createHttpServer, type HttpServer } from './http/server.ts';
+import { shareLookups } from './http/shared-lookups.ts';
 import { schema } from './schema/index.ts';
 import type { Secrets } from './secret-key.ts';
 import { CHECK_SECONDS } from './services/check-location.ts';
@@ -64,7 +65,9 @@ export async function startServer(setting: Setting, parts: ServerParts): Promise
     production: config.production,
     log,
     schema,
-    authenticate: (key) => (key.startsWith('slu_') ? authenticateToken(api, key) : authenticate(api, key)),
+    authenticate: shareLookups((key) =>
+      key.startsWith('slu_') ? authenticateToken(api, key) : authenticate(api, key),
+    ),
     createContext: (viewer, watchViewer) => ({ ...common, viewer, watchViewer }),
     media: { urls: mediaUrls, find: (video) => findVideoFile({ db: api, storage }, video) },
     uploads,

@@ -1,12 +1,7 @@
-import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import * as graphile from './graphile-worker.mjs';
 import * as boss from './pg-boss.mjs';
 import * as raw from './raw.mjs';
 import * as sluice from './sluice.mjs';
-
-const BENCH = fileURLToPath(new URL('..', import.meta.url));
 
 /**
  * What is compared, by name. `share`: the part of the jobs that it drains, less for slow ones; `latency`: whether single
@@ -41,20 +36,3 @@ export const PEERS = {
   },
   'raw: claim 500, complete 500, LISTEN': { make: raw.createPeer, share: 1, latency: true },
 };
-
-/** Installs what bench/package.json names, once. @returns nothing: what could not be installed is not found later */
-export function installPeers() {
-  if (existsSync(`${BENCH}node_modules`)) return;
-  process.stderr.write('installing the peers of this benchmark\n');
-  spawnSync('npm', ['ci', '--no-audit', '--no-fund'], { cwd: BENCH, stdio: 'inherit' });
-}
-
-/** The library that a peer needs, or null when it is not installed. */
-export async function loadLibrary(name) {
-  try {
-    return await import(name);
-  } catch (error) {
-    if (error.code === 'ERR_MODULE_NOT_FOUND') return null;
-    throw error;
-  }
-}

@@ -1,7 +1,9 @@
 import { PassThrough, pipeline, Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Viewer } from '../services/viewer.ts';
+import { createAnswer, watchClient } from './answer.ts';
 import { bearerKey } from './auth.ts';
+import type { JsonRequest } from './json-path.ts';
 import { isTooMany, type KeyGuard } from './key-guard.ts';
 import { hasLostScope, type KeyWatch } from './key-watch.ts';
 import { cutWhenStalled } from './stalled.ts';
@@ -16,16 +18,18 @@ export interface GraphQLRouteOptions {
   readonly yoga: Yoga;
   readonly guard: KeyGuard;
   readonly keys: KeyWatch;
+  /** False: Yoga answers everything. */
+  readonly shortPath: boolean;
 }
-
-/** What logs of other servers call an answer whose client had left before. */
-const CLIENT_GONE = 499;
 
 declare module 'fastify' {
   interface FastifyRequest {
     viewer: Viewer | null;
   }
 }
+
+/** How a body is sent is Fastify's business. */
+const FRAMING = new Set(['content-length', 'transfer-encoding']);
 
 const failure = (message: string, code: string) => ({ errors: [{ message, extensions: { code } }] });
 
@@ -36,6 +40,7 @@ const failure = (message: string, code: string) => ({ errors: [{ message, extens
  */
 export function registerGraphQL(server: FastifyInstance, options: GraphQLRouteOptions): () => void {
   const streams = new Set<PassThrough>();
+  const answer = createAnswer(options);
   server.decorateRequest('viewer', null);
   void server.register((scope, _options, done) => {
     scope.removeAllContentTypeParsers();
@@ -53,12 +58,16 @@ export function registerGraphQL(server: FastifyInstance, options: GraphQLRouteOp
         return reply.code(status).send(failure(error.message, 'BAD_USER_INPUT'));
       },
       handler: async (request, reply) => {
-        const response = await execute(request, reply, options);
-        if (response === null)
-          return reply.code(400).send(failure('The body must be JSON.', 'BAD_USER_INPUT'));
+        const asked = toJsonRequest(request, reply, options.keys);
+        if (asked === null) return reply.code(400).send(failure('The body must be JSON.', 'BAD_USER_INPUT'));
+        const response = await answer(asked, watchClient(reply.raw));
+        // Whoever has left is told nothing, and nothing is wrong.
+        if (response === 'gone') return reply.hijack();
+        if ('payload' in response)
+          return reply.header('content-type', response.contentType).send(response.payload);
         reply.code(response.status);
         for (const [name, value] of response.headers)
-          if (name !== 'content-length') reply.header(name, value);
+          if (!FRAMING.has(name.toLowerCase())) reply.header(name, value);
         if (!response.headers.get('content-type')?.startsWith('text/event-stream') || response.body === null)
           return reply.send(await response.text());
         const stream = openStream(response.body, streams);
@@ -97,32 +106,20 @@ async function admit(request: FastifyRequest, reply: FastifyReply, guard: KeyGua
     .send({ errors: [error] });
 }
 
-/** Lets Yoga answer; what it does for a client that has gone away ends. Null without a body. */
-async function execute(
+/** What is to be executed; null without a body. */
+function toJsonRequest(
   { viewer, body, headers }: FastifyRequest,
   reply: FastifyReply,
-  { yoga, keys }: GraphQLRouteOptions,
-): Promise<Response | null> {
+  keys: KeyWatch,
+): JsonRequest | null {
   const key = bearerKey(headers.authorization);
   if (key === null || viewer === null || typeof body !== 'string') return null;
-  const gone = new AbortController();
-  reply.raw.once('close', () => gone.abort());
-  const { accept = 'application/json' } = headers;
-  try {
-    return await yoga.fetch(
-      'http://localhost/graphql',
-      { method: 'POST', headers: { accept, 'content-type': 'application/json' }, body, signal: gone.signal },
-      {
-        viewer,
-        watchViewer: (tell) => keys.watch(key, tell),
-        tellRetryAfter: (seconds) => void reply.header('retry-after', String(seconds)),
-      },
-    );
-  } catch (error) {
-    if (!gone.signal.aborted) throw error;
-    // Nobody reads it.
-    return new Response(null, { status: CLIENT_GONE });
-  }
+  const context = {
+    viewer,
+    watchViewer: (tell: (now: Viewer | null) => void) => keys.watch(key, tell),
+    tellRetryAfter: (seconds: number) => void reply.header('retry-after', String(seconds)),
+  };
+  return { body, accept: headers.accept ?? 'application/json', context };
 }
 
 /** The events as a stream that can be ended from outside; whatever ends it ends the operation behind it too. */

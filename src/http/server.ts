@@ -34,6 +34,8 @@ export interface HttpServerOptions extends HealthOptions {
   readonly production?: boolean;
   /** Whether GraphiQL is served; unless given, not in production. */
   readonly graphiql?: boolean;
+  /** Whether Yoga's Request and Response are left out where they can be; they are unless this is false, for tests. */
+  readonly shortPath?: boolean;
   readonly schema: GraphQLSchema;
   readonly authenticate: Authenticate;
   readonly createContext: (viewer: Viewer, watchViewer: WatchViewer) => Context;
@@ -69,8 +71,16 @@ export interface HttpServer {
 
 /** One server for everything that is reached by HTTP: GraphQL (JSON, events, WebSocket), GraphiQL, media, health. */
 export function createHttpServer(options: HttpServerOptions): HttpServer {
-  const { log, host, port, authenticate, production = false, graphiql = !production } = options;
-  const { socketsPerKey = 20 } = options;
+  const {
+    log,
+    host,
+    port,
+    authenticate,
+    production = false,
+    graphiql = !production,
+    shortPath = true,
+    socketsPerKey = 20,
+  } = options;
   const server = createFastify(log);
   void server.register(helmet, { contentSecurityPolicy: false, hsts: false });
   const traffic = watchTraffic(server);
@@ -85,7 +95,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   registerGraphiql(server, { graphiql });
   const uploads =
     options.uploads && createUploadServer({ ...options.uploads, allowOrigins: options.allowOrigins });
-  const endStreams = registerGraphQL(server, { yoga, guard, keys });
+  const endStreams = registerGraphQL(server, { yoga, guard, keys, shortPath });
   if (uploads) registerUploads(server, { guard, allowOrigins: options.allowOrigins, uploads });
   const endSockets = serveWebSockets({
     ...options,

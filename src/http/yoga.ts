@@ -17,7 +17,10 @@ import type { Context, WatchViewer } from '../schema/context.ts';
 import { UploadTokenFieldsRule } from '../schema/upload-token-fields.ts';
 import { TOO_COMPLEX } from '../services/errors.ts';
 import { hasScope, type Viewer } from '../services/viewer.ts';
+import { useCompiledQueries } from './compiled-queries.ts';
+import { createDocumentCache, NO_CACHE } from './document-cache.ts';
 import { type ErrorMask, withCode } from './errors.ts';
+import type { Outcome } from './json-path.ts';
 import { usePatientEvents } from './patient-events.ts';
 import type { Sharing } from './sharing.ts';
 
@@ -27,6 +30,8 @@ export interface RequestContext {
   /** Adds a Retry-After to the answer; only where the transport has such a thing. */
   readonly tellRetryAfter?: (seconds: number) => void;
   readonly watchViewer: WatchViewer;
+  /** What was executed already: it is answered, and nothing executed. */
+  readonly outcome?: Outcome;
 }
 
 export type Yoga = YogaServerInstance<RequestContext, Context>;
@@ -64,14 +69,19 @@ export function createGraphQL(options: YogaOptions): Yoga {
     multipart: false,
     batching: false,
     cors: false,
+    // The transports have theirs, which is larger than Yoga's own.
+    maxRequestBodySize: false,
     logging: false,
     maskedErrors: { maskError: options.mask },
+    parserAndValidationCache: { documentCache: createDocumentCache(), errorCache: NO_CACHE },
     plugins: [
+      useOutcome(),
       maxTokensPlugin({ n: LIMITS.tokens, ...limits }),
       useShallowParser(),
       maxDepthPlugin({ n: LIMITS.depth, ignoreIntrospection: true, ...limits }),
       maxAliasesPlugin({ n: LIMITS.aliases, allowList: [], ...limits }),
       maxDirectivesPlugin({ n: LIMITS.directives, ...limits }),
+      useCompiledQueries(),
       useDeadline(options.deadlineSeconds),
       usePatientEvents(options.sharing),
       useErrorCodes(options),
@@ -79,6 +89,19 @@ export function createGraphQL(options: YogaOptions): Yoga {
       ...(options.production ? [useSecrecy()] : []),
     ],
   });
+}
+
+/** Answers what was executed already. */
+function useOutcome(): Plugin<RequestContext> {
+  return {
+    onParams({ context, setResult }) {
+      // What the transport handed over; the library knows no type for it here.
+      const { outcome } = context as Partial<RequestContext>;
+      if (outcome === undefined) return;
+      if ('error' in outcome) throw outcome.error;
+      setResult(outcome.result);
+    },
+  };
 }
 
 /** Nested lists and objects take the parser's whole stack before they are too many tokens. */

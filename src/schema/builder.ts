@@ -11,6 +11,7 @@ import { type IdentifiedType, parsePublicId, toPublicId } from '../services/publ
 import './access.ts';
 import type { Context } from './context.ts';
 import { costOptions } from './cost.ts';
+import './loaded-columns.ts';
 import { PAGE_SIZE } from './page-size.ts';
 
 export interface SchemaTypes {
@@ -34,7 +35,15 @@ export interface SchemaTypes {
  * before what may refuse a call, and that before the plugin that reads rows.
  */
 export const builder = new SchemaBuilder<SchemaTypes>({
-  plugins: [ComplexityPlugin, 'subscriptionCost', ErrorsPlugin, 'access', RelayPlugin, DrizzlePlugin],
+  plugins: [
+    ComplexityPlugin,
+    'subscriptionCost',
+    ErrorsPlugin,
+    'access',
+    RelayPlugin,
+    'loadedColumns',
+    DrizzlePlugin,
+  ],
   defaultFieldNullability: false,
   drizzle: {
     client: (context) => context.db,

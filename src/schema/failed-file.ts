@@ -4,6 +4,7 @@ import { TaskError } from './task-error.ts';
 
 export const FailedFile = builder.drizzleNode('failedFiles', {
   name: 'FailedFile',
+  select: { columns: { id: true } },
   description:
     'A file that planning found unfit for good: it missed a requirement, or its source refuses it. What may pass becomes a task and is tried again.',
   id: { column: (file) => file.id },

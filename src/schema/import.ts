@@ -78,6 +78,7 @@ const FIGURES_SELECTION = {
 
 export const Import = builder.drizzleNode('imports', {
   name: 'Import',
+  select: { columns: { id: true } },
   id: { column: (row) => row.id },
   fields: (t) => ({
     team: t.relation('team'),

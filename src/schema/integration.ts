@@ -36,6 +36,7 @@ const FolderLocation = builder.objectRef<StoredFolderLocation>('FolderLocation')
 
 export const Integration = builder.drizzleNode('integrations', {
   name: 'Integration',
+  select: { columns: { id: true } },
   description: 'A source set up once, and imported from by its id.',
   id: { column: (row) => row.id },
   fields: (t) => ({

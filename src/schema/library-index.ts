@@ -38,6 +38,7 @@ const OwnRequirements = builder.objectRef<StoredRequirements>('OwnRequirements')
 
 export const Index = builder.drizzleNode('indexes', {
   name: 'Index',
+  select: { columns: { id: true } },
   description: 'Where videos are imported to, with the rules a video must meet to get in.',
   id: { column: (index) => index.id },
   fields: (t) => ({

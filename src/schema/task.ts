@@ -69,6 +69,7 @@ const PROGRESS_SELECTION = {
 
 export const Task = builder.drizzleNode('tasks', {
   name: 'Task',
+  select: { columns: { id: true } },
   description: 'One video on its way into an index.',
   id: { column: (task) => task.id },
   fields: (t) => ({

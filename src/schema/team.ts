@@ -20,6 +20,7 @@ const Usage = builder.objectRef<UsageShape>('Usage').implement({
 
 export const Team = builder.drizzleNode('teams', {
   name: 'Team',
+  select: { columns: { id: true } },
   id: { column: (team) => team.id },
   fields: (t) => ({
     name: t.exposeString('name'),

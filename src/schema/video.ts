@@ -11,6 +11,7 @@ const URL_SELECTION = { columns: { id: true, teamId: true, fileName: true } } as
 
 export const Video = builder.drizzleNode('videos', {
   name: 'Video',
+  select: { columns: { id: true } },
   description: 'The master record of an imported video.',
   id: { column: (video) => video.id },
   fields: (t) => ({

@@ -1,0 +1,69 @@
+import type { ServerResponse } from 'node:http';
+import { createContentTypes } from './content-types.ts';
+import { createJsonPath, type JsonAnswer, type JsonRequest, type Outcome } from './json-path.ts';
+import type { Yoga } from './yoga.ts';
+
+/** Whoever waits for an answer. */
+export interface Client {
+  /** Whether they have gone away. */
+  readonly hasLeft: () => boolean;
+  /** Aborted when they go away. */
+  readonly signal: () => AbortSignal;
+}
+
+/** Watches whether a client goes away before it has its answer. */
+export function watchClient(response: ServerResponse): Client {
+  let hasLeft = false;
+  // Made for those who ask only: to abort one takes long, and every answer ends with a close.
+  let controller: AbortController | undefined;
+  response.once('close', () => {
+    hasLeft = true;
+    controller?.abort();
+  });
+  return {
+    hasLeft: () => hasLeft,
+    signal() {
+      controller ??= new AbortController();
+      if (hasLeft) controller.abort();
+      return controller.signal;
+    },
+  };
+}
+
+/**
+ * Answers requests, by the short way where that can be, through Yoga otherwise.
+ * @returns takes a request and who waits for the answer; 'gone' when nobody does any more
+ */
+export function createAnswer({ yoga, shortPath }: { readonly yoga: Yoga; readonly shortPath: boolean }) {
+  const contentTypeFor = createContentTypes((request) => askYoga(yoga, request));
+  const jsonPath = createJsonPath(yoga, contentTypeFor);
+  return async (request: JsonRequest, client: Client): Promise<JsonAnswer | Response | 'gone'> => {
+    try {
+      const answered = shortPath ? await jsonPath(request) : 'everything';
+      if (client.hasLeft()) return 'gone';
+      if (answered === 'everything') return await askYoga(yoga, request, client.signal());
+      return 'outcome' in answered
+        ? await askYoga(yoga, withOutcome(request, answered.outcome), client.signal())
+        : answered;
+    } catch (error) {
+      // What Yoga was doing for a client that has gone away ends with an error that is nobody's.
+      if (client.hasLeft()) return 'gone';
+      throw error;
+    }
+  };
+}
+
+/** A request for what was executed already: its own body is not looked at again. */
+function withOutcome({ accept, context }: JsonRequest, outcome: Outcome): JsonRequest {
+  return { body: '{"query":"{__typename}"}', accept, context: { ...context, outcome } };
+}
+
+async function askYoga(
+  yoga: Yoga,
+  { body, accept, context }: JsonRequest,
+  signal?: AbortSignal,
+): Promise<Response> {
+  const headers = { accept, 'content-type': 'application/json' };
+  const request = { method: 'POST', headers, body, ...(signal && { signal }) };
+  return await yoga.fetch('http://localhost/graphql', request, { ...context });
+}
