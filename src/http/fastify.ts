@@ -56,12 +56,13 @@ export function createFastify(log: Logger): FastifyInstance {
 
 /** How long the body of a request may take, in milliseconds; uploads see to theirs themselves. */
 const BODY_MS = 30_000;
+const UPLOADS = /^\/uploads(\/[^/?]+)?(\?|$)/;
 
 /** Cuts requests whose body does not come to its end in time. */
 function limitBodies(server: FastifyInstance): void {
   server.addHook('onRequest', async ({ raw, url }) => {
     const { 'content-length': length = '0', 'transfer-encoding': encoding } = raw.headers;
-    if ((length === '0' && encoding === undefined) || url.startsWith('/uploads')) return;
+    if ((length === '0' && encoding === undefined) || UPLOADS.test(url)) return;
     const timer = setTimeout(() => {
       if (raw.complete || raw.destroyed) return;
       raw.socket.end('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');

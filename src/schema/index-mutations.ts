@@ -75,7 +75,7 @@ const success = (name: string) =>
 
 builder.mutationFields((t) => ({
   createIndex: t.field({
-    scope: 'WRITE',
+    scope: 'ADMIN',
     type: success('CreateIndexSuccess'),
     args: { input: t.arg({ type: CreateIndexInput, required: true }) },
     errors: { types: [InvalidInputError, NotFoundError], union: { name: 'CreateIndexResult' } },
@@ -84,7 +84,7 @@ builder.mutationFields((t) => ({
     }),
   }),
   updateIndex: t.field({
-    scope: 'WRITE',
+    scope: 'ADMIN',
     type: success('UpdateIndexSuccess'),
     args: { input: t.arg({ type: UpdateIndexInput, required: true }) },
     errors: { types: [InvalidInputError, NotFoundError], union: { name: 'UpdateIndexResult' } },
@@ -93,7 +93,7 @@ builder.mutationFields((t) => ({
     }),
   }),
   deleteIndex: t.field({
-    scope: 'WRITE',
+    scope: 'ADMIN',
     type: deletedSuccess('DeleteIndexSuccess'),
     description:
       'Only one without videos and unfinished tasks that is not the default. Its finished tasks go with it; imports stay, with index null. Also: IndexNotEmptyError, IndexIsDefaultError.',

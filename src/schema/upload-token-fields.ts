@@ -31,7 +31,8 @@ const FIELDS: Readonly<Record<string, readonly string[] | 'ALL'>> = {
   ],
   TaskProgress: 'ALL',
   TaskStage: 'ALL',
-  TaskError: 'ALL',
+  // Nor are the figures of a limit.
+  TaskError: ['code', 'message', 'retryable'],
   SystemMetadata: 'ALL',
   InvalidInputError: 'ALL',
   InputIssue: 'ALL',

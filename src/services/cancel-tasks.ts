@@ -4,7 +4,7 @@ import type { taskProgress } from '../db/tables/tasks.ts';
 import { databaseNow } from '../db/tables/types.ts';
 import { indexVideo, transferVideo } from '../jobs/definitions.ts';
 import { removeJobs } from '../jobs/queue.ts';
-import { deleteTaskObjects, type TaskRow } from './end-task.ts';
+import { discardTaskObjects, type TaskRow } from './end-task.ts';
 import { withdraw } from './index-task.ts';
 import { closeStages } from './stages.ts';
 
@@ -27,7 +27,7 @@ export async function cancelTasks(tx: Transaction, tasks: readonly TaskRow[]): P
   for (const task of tasks) {
     const isStored = task.status === 'QUEUED' || task.status === 'INDEXING';
     const isFree = isStored ? await withdraw(tx, task) : true;
-    if (isFree) await deleteTaskObjects(tx, isStored ? task : leftRunning(task), null);
+    if (isFree) await discardTaskObjects(tx, isStored ? task : leftRunning(task));
   }
   const now = new Date();
   const rows = tasks.map((task) => ({

@@ -7,10 +7,13 @@ import type { Services } from './deps.ts';
 import { UploadRefusedError } from './errors.ts';
 import { fromPublicId } from './public-ids.ts';
 import { UPLOAD_SECONDS } from './upload-rows.ts';
+import { limitsPassedBy } from './usage.ts';
 import type { Viewer } from './viewer.ts';
 
 /** How many unfinished uploads a team may have at once. */
 const MOST_UNFINISHED = 100;
+/** How many uploads of a team may wait to be used, the unfinished ones among them: as many as one call can name. */
+const MOST_UNUSED = 10_000;
 /** Those who would begin one at the same time look one after the other what room the others have left. */
 const LOCK = 7_418_529_631;
 
@@ -78,15 +81,36 @@ async function assertRoom(
     available,
   }: { readonly teamId: string; readonly length: number; readonly available: number | null },
 ): Promise<void> {
-  const { rows } = await tx.execute<{ count: number; missing: string }>(sql`
-    select count(*) filter (where team_id = ${teamId})::int as count, coalesce(sum(length - received), 0)::text as missing
-      from uploads where completed_at is null and removed_at is null and expires_at > now()`);
+  // What is complete and of no video yet counts too: otherwise a team could fill the storage, whatever its limits are.
+  const { rows } = await tx.execute<{
+    unfinished: number;
+    count: number;
+    unused: string;
+    missing: string;
+  }>(sql`
+    select count(*) filter (where team_id = ${teamId} and completed_at is null)::int as unfinished,
+           count(*) filter (where team_id = ${teamId} and used_at is null)::int as count,
+           coalesce(sum(length) filter (where team_id = ${teamId} and used_at is null), 0)::text as unused,
+           coalesce(sum(length - received) filter (where completed_at is null), 0)::text as missing
+      from uploads where (completed_at is null or used_at is null) and removed_at is null and expires_at > now()`);
   const [row] = rows;
-  if (row !== undefined && row.count >= MOST_UNFINISHED)
+  if (row !== undefined && row.unfinished >= MOST_UNFINISHED)
     throw new UploadRefusedError(
       'TOO_MANY',
       `A team may have ${MOST_UNFINISHED} unfinished uploads at once. Finish or delete some of them.`,
     );
+  if (row !== undefined && row.count >= MOST_UNUSED)
+    throw new UploadRefusedError(
+      'TOO_MANY',
+      `A team may have ${MOST_UNUSED} uploads at once that no task uses. Use or delete some of them.`,
+    );
+  const passed = await limitsPassedBy(tx, teamId, {
+    videos: 0,
+    bytes: Number(row?.unused ?? 0) + length,
+    milliseconds: 0,
+  });
+  if (passed.includes('BYTES'))
+    throw new UploadRefusedError('TOO_LARGE', 'The team may not have that many bytes more.');
   if (available !== null && available < length + Number(row?.missing ?? 0))
     throw new UploadRefusedError('FULL', 'The storage has no room for this upload. Try again later.');
 }

@@ -7,6 +7,7 @@ import { deleteImport as deleteImportJob, deliverWebhook } from '../jobs/definit
 import type { ClaimedJob } from '../jobs/job.ts';
 import { assertClaim, enqueueClaimed, finishJob, removeJobs } from '../jobs/queue.ts';
 import type { Services } from './deps.ts';
+import { discardUploads } from './end-task.ts';
 import { ImportNotFinishedError, NotFoundError } from './errors.ts';
 import { ownedBy } from './filters.ts';
 import { firstRun } from './first-run.ts';
@@ -92,6 +93,7 @@ export async function deleteRest(
 
 /** @returns whether nothing is left */
 async function deleteBatch(tx: Transaction, importId: string): Promise<boolean> {
+  await discardUploads(tx, sql`t.import_id = ${importId}`);
   const { rows } = await tx.execute<{ tasks: number }>(sql`
     with batch as materialized (
       select t.id, exists (select from videos v where v.id = t.video_id) as stays from tasks t

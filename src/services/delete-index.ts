@@ -3,6 +3,7 @@ import type { Transaction } from '../db/client.ts';
 import { indexes } from '../db/tables/indexes.ts';
 import { transaction } from '../db/transaction.ts';
 import type { Services } from './deps.ts';
+import { discardUploads } from './end-task.ts';
 import { IndexIsDefaultError, IndexNotEmptyError, NotFoundError } from './errors.ts';
 import { ownedBy } from './filters.ts';
 import type { Viewer } from './viewer.ts';
@@ -27,6 +28,9 @@ export async function deleteIndex(services: Services, viewer: Viewer, publicId: 
     if (!row) throw new NotFoundError('index', ['id']);
     if (row.isDefault) throw new IndexIsDefaultError();
     await checkEmpty(tx, row.id);
+    // Imports are locked before tasks; theirs is set to none with the index.
+    await tx.execute(sql`select from imports where index_id = ${row.id} order by id for update`);
+    await discardUploads(tx, sql`t.index_id = ${row.id}`);
     await deleteTasks(tx, row.id);
     await tx.delete(indexes).where(eq(indexes.id, row.id));
     return row.teamId;

@@ -3,7 +3,7 @@ import type { Transaction } from '../db/client.ts';
 import { type TaskStatus, TERMINAL_STATUSES, tasks } from '../db/tables/tasks.ts';
 import { transaction } from '../db/transaction.ts';
 import type { Services } from './deps.ts';
-import type { TaskRow } from './end-task.ts';
+import { discardUploads, type TaskRow } from './end-task.ts';
 import { NotFoundError, TaskCannotBeDeletedError } from './errors.ts';
 import { ownedBy } from './filters.ts';
 import type { Viewer } from './viewer.ts';
@@ -27,6 +27,7 @@ export async function deleteTask(services: Services, viewer: Viewer, publicId: s
       throw new TaskCannotBeDeletedError(locked.status);
     }
     if (locked.importId !== null) await countOn(tx, locked);
+    await discardUploads(tx, sql`t.id = ${locked.id}`);
     await tx.delete(tasks).where(eq(tasks.id, locked.id));
     return locked;
   });

@@ -1,4 +1,4 @@
-import { asc, eq, inArray, sql } from 'drizzle-orm';
+import { asc, eq, inArray, type SQL, sql } from 'drizzle-orm';
 import type { PgUpdateSetSource } from 'drizzle-orm/pg-core';
 import type { Transaction } from '../db/client.ts';
 import { uuidv7 } from '../db/ids.ts';
@@ -66,10 +66,10 @@ export async function moveTask(tx: Transaction, task: TaskRow, change: Change): 
     .where(eq(tasks.id, task.id));
 }
 
-/** Ends a locked task as FAILED, and its bytes with it. */
+/** Ends a locked task as FAILED, and its bytes with it, but for those of an upload. */
 export async function failTask(tx: Transaction, task: TaskRow, error: StoredError): Promise<void> {
   await endAsFailed(tx, task, error);
-  await deleteTaskObjects(tx, task, null);
+  await discardTaskObjects(tx, task);
 }
 
 /** Ends a locked task as FAILED whose bytes a video has by now. */
@@ -188,4 +188,26 @@ export async function deleteTaskObjects(
     payload: { prefix: taskPrefix(task), keep, lastClaim: rows[0]?.last ?? null },
     ...(task.attempts === 1 ? {} : { runAt: new Date(Date.now() + ZOMBIE_SECONDS * 1000) }),
   });
+}
+
+/**
+ * Has the bytes of a task deleted that failed or was canceled. Those of an upload are the only copy of it, for a retry too:
+ * they go with the upload, when that is given up.
+ */
+export async function discardTaskObjects(tx: Transaction, task: TaskRow): Promise<void> {
+  if (task.uploadId === null) await deleteTaskObjects(tx, task, null);
+}
+
+/**
+ * Has the bytes of uploads deleted that failed or canceled tasks still hold, before these or their uploads go.
+ * @param which of the tasks, under the name t; they are locked
+ */
+export async function discardUploads(tx: Transaction, which: SQL): Promise<void> {
+  const { rows } = await tx.execute<{ id: string; teamId: string; attempts: number }>(sql`
+    select t.id, t.team_id as "teamId", t.attempts from tasks t
+     where ${which} and t.upload_id is not null and t.status in ('FAILED', 'CANCELED')
+       and not exists (select from videos v where v.id = t.video_id
+         and starts_with(v.storage_key, 'teams/' || t.team_id || '/tasks/' || t.id || '/'))
+     order by t.id for update`);
+  for (const task of rows) await deleteTaskObjects(tx, task, null);
 }

@@ -84,7 +84,7 @@ export class UsageLimitExceededError extends Error {
   constructor(limit: UsageLimit, figures: { readonly used: number; readonly maximum: number }) {
     const { used, maximum } = figures;
     super(
-      `The team has used ${used} of the ${maximum} ${limit.toLowerCase()} that it may have. Delete videos, wait until running imports have ended, or have the limit raised.`,
+      `The team has used up the ${limit.toLowerCase()} that it may have. Delete videos, wait until running imports have ended, or have the limit raised.`,
     );
     this.limit = limit;
     this.used = used;

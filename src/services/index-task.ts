@@ -12,7 +12,7 @@ import { releaseClaim, settleClaim } from './content-claims.ts';
 import type { Services } from './deps.ts';
 import {
   completeTask,
-  deleteTaskObjects,
+  discardTaskObjects,
   endAsFailed,
   endAsSkipped,
   lockOpenTask,
@@ -94,7 +94,7 @@ async function complete(tx: Transaction, task: TaskRow): Promise<void> {
 export async function failIndexing(tx: Transaction, task: TaskRow, error: StoredError): Promise<void> {
   const isFree = await withdraw(tx, task);
   await endAsFailed(tx, task, error);
-  if (isFree) await deleteTaskObjects(tx, task, null);
+  if (isFree) await discardTaskObjects(tx, task);
 }
 
 /**

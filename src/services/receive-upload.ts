@@ -7,7 +7,7 @@ import { transaction } from '../db/transaction.ts';
 import { deleteObjects, transferVideo } from '../jobs/definitions.ts';
 import { enqueue } from '../jobs/queue.ts';
 import type { Services } from './deps.ts';
-import { lockOpenTask, moveTask, type TaskRow } from './end-task.ts';
+import { discardUploads, lockOpenTask, moveTask, type TaskRow } from './end-task.ts';
 import { UploadRefusedError } from './errors.ts';
 import { overallFraction, RECEIVED_SHARE } from './stages.ts';
 import { readUploads, type UploadState, uploadPrefix } from './upload-rows.ts';
@@ -70,11 +70,12 @@ export async function lockWaiting(tx: Transaction, uploadId: string): Promise<Ta
   return task?.status === 'PENDING' && task.waitingFor === 'UPLOAD' ? task : null;
 }
 
-/** Gives up a locked upload: its bytes are deleted, once. */
+/** Gives up a locked upload: its bytes are deleted, once, also where a task that failed or was canceled has moved them to. */
 export async function giveUp(tx: Transaction, upload: Pick<UploadState, 'id' | 'teamId'>): Promise<void> {
   const { rowCount } = await tx.execute(sql`
     update uploads set removed_at = ${databaseNow} where id = ${upload.id} and removed_at is null`);
   if (rowCount === 0) return;
+  await discardUploads(tx, sql`t.upload_id = ${upload.id}`);
   await enqueue(tx, deleteObjects, {
     subjectId: uuidv7(),
     teamId: upload.teamId,

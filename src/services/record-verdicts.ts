@@ -36,9 +36,11 @@ export async function recordVerdicts(
   planned: PlannedImport,
   judged: readonly Decision[],
 ): Promise<number> {
+  // Keys of pairs are locked before videos, and both before the room is opened: whoever makes the same pairs is waited for here,
+  // and must not be waited for behind that. A skip that is not confirmed is accepted: the pairs stay the same.
+  const videoIds = await reserveVideoIds(tx, planned, judged.filter(isNotRejected));
   const confirmed = await confirmSkips(tx, planned.id, judged);
-  // Before the room is opened: whoever makes the same pairs is waited for here, and must not be waited for behind that.
-  const videoIds = await reserveVideoIds(tx, planned, confirmed.filter(isNotRejected));
+  await keepUploads(tx, judged);
   const { decisions, reserved } = await reserveRoom(tx, planned, { decisions: confirmed, videoIds });
   const rejected = decisions.filter(({ verdict }) => verdict.kind === 'REJECTED');
   const accepted = decisions.filter(isNotRejected);
@@ -54,6 +56,15 @@ export async function recordVerdicts(
 }
 
 const isNotRejected = ({ verdict }: Decision) => verdict.kind !== 'REJECTED';
+
+/** Uploads are not completed or given up until the tasks are there that wait for them: nobody would wake those. */
+async function keepUploads(tx: Transaction, judged: readonly Decision[]): Promise<void> {
+  const ids = judged.flatMap(({ input }) =>
+    isObject(input) || input.uploadId == null ? [] : [input.uploadId],
+  );
+  if (ids.length === 0) return;
+  await tx.execute(sql`select from uploads where id = any(${sql.param(ids)}::uuid[]) order by id for share`);
+}
 
 /**
  * Looks once more, under a lock, whether the videos that entries are skipped for still hold what they held when that was

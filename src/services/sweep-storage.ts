@@ -85,7 +85,8 @@ async function* batchesOf<T>(items: AsyncIterable<T>, size: number): AsyncGenera
 const KEY = /^((teams\/[^/]+\/tasks\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}))\/[^/]+)\/./;
 
 /**
- * Of these keys, those that nothing in the database knows of. All below the claim whose original is a video's is that
+ * Of these keys, those that nothing in the database knows of: no video, no deletion that is planned, and no upload whose task may
+ * be tried again. All below the claim whose original is a video's is that
  * video's. A key that is none of ours is left alone.
  */
 async function findOrphans(db: Database, keys: readonly string[]): Promise<readonly string[]> {
@@ -106,6 +107,8 @@ async function findOrphans(db: Database, keys: readonly string[]): Promise<reado
     select o.key from asked o
      where not exists (select from videos v where v.storage_key = o."ofClaim" || '/original')
        and exists (select from tasks t where t.id = o."taskId" and t.finished_at is not null)
+       and not exists (select from tasks t join uploads u on u.id = t.upload_id
+         where t.id = o."taskId" and t.status in ('FAILED', 'CANCELED') and u.removed_at is null)
        and not exists (select from planned p where p.prefix in (o."ofClaim", o."ofTask"))`);
   return rows.map(({ key }) => key);
 }

@@ -129,7 +129,7 @@ const exceeded = (limit: UsageLimit, amount: Amount, maximum: number) =>
 
 /** The limits that an amount would pass if it came in now. */
 export async function limitsPassedBy(
-  db: Database,
+  db: Database | Transaction,
   teamId: string,
   more: Amount,
 ): Promise<readonly UsageLimit[]> {
@@ -183,7 +183,7 @@ function errorOf(limit: UsageLimit, amount: Amount, maximum: number): StoredErro
   const [would, may] = [Math.ceil(figure(limit, amount)), Math.ceil(maximum)];
   return {
     code: 'USAGE_LIMIT_EXCEEDED',
-    message: `The team may have ${may} ${WORDS[limit]} and would have ${would} with this one. Delete videos, or have the limit raised, and try it again.`,
+    message: `With this one the team would have more ${WORDS[limit]} than it may. Delete videos, or have the limit raised, and try it again.`,
     retryable: true,
     measured: `${would} ${UNITS[limit]}`,
     required: `${may} ${UNITS[limit]}`,

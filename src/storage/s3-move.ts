@@ -5,10 +5,11 @@ import type { S3Objects } from './s3-objects.ts';
 import type { UploadedPart } from './s3-pages.ts';
 import type { S3Uploads, UploadName } from './s3-uploads.ts';
 
-/** What a store copies in one request, in bytes: S3 takes up to 5 GiB. */
-const MAX_COPY_BYTES = 4 * 1024 ** 3;
-/** What one part of a larger one copies; 10,000 of them are more than S3 keeps in one object. */
-const PART_BYTES = 1024 ** 3;
+/** What a store copies in one request, in bytes: S3 takes up to 5 GiB, but no byte may come back before a slow store is done. */
+const MAX_COPY_BYTES = 256 * 1024 ** 2;
+/** What one part of a larger one copies at least, and how many parts an object may have. */
+const PART_BYTES = 256 * 1024 ** 2;
+const MOST_PARTS = 10_000;
 
 interface Parts {
   readonly bucket: S3Bucket;
@@ -33,7 +34,12 @@ export async function moveObject(
   else
     await copyInParts(
       { bucket, uploads },
-      { source, to, size, partBytes: Math.min(PART_BYTES, maxCopyBytes) },
+      {
+        source,
+        to,
+        size,
+        partBytes: Math.max(Math.min(PART_BYTES, maxCopyBytes), Math.ceil(size / MOST_PARTS)),
+      },
     );
   const copied = await objects.stat(to);
   if (copied?.size !== size) {

@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { StorageError } from './adapter.ts';
 import { guarded } from './file-errors.ts';
-import { makeFolder } from './folders.ts';
+import { makeFolder, syncFolder } from './folders.ts';
 import { placeOf } from './open.ts';
 import { clientConfig, type S3Place } from './s3-bucket.ts';
 import { pathOfKey } from './secure-path.ts';
@@ -54,8 +54,10 @@ async function openFileUploads(root: string): Promise<UploadStore> {
   const store = new FileStore({ directory: root, configstore });
   return {
     async create(key, length) {
-      await guarded(() => makeFolder(dirname(pathOfKey(root, key))));
+      const folder = dirname(pathOfKey(root, key));
+      const changed = await guarded(() => makeFolder(folder));
       await store.create(new Upload({ id: key, size: length, offset: 0 }));
+      for (const each of [folder, ...changed]) await guarded(() => syncFolder(each));
     },
     async write(key, offset, bytes) {
       try {

@@ -96,7 +96,10 @@ export async function startTwoWorkers(reach: (databaseUrl: string) => Promise<st
   const look = async () => ({
     rows: await Promise.all(ROWS.map((statement) => rows.all(statement))),
     objects: await Promise.all(
-      [...(await objects.list())].sort().map(async (key) => [key, await hashOf(objects.read(key))]),
+      [...(await objects.list())]
+        .filter(isWhole)
+        .sort()
+        .map(async (key) => [key, await hashOf(objects.read(key))]),
     ),
   });
   return {
@@ -144,6 +147,9 @@ async function takeOver(
     (found) => named(found, DONE).status === 'READY' && named(found, HELD).status === 'UPLOADING',
   );
 }
+
+/** What is unfinished is no object yet, and its place is that of one claim alone. */
+const isWhole = (key: string) => !key.endsWith('.part');
 
 const transfersOf = ({ sendings }: PacedOrigin) => sendings.filter(({ kind }) => kind === 'transfer');
 

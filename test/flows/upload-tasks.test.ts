@@ -48,6 +48,7 @@ const RETRY = graphql(`
     retryTask(id: $id) { __typename ... on RetryTaskSuccess { task { status waitingFor } } }
   }
 `);
+const DELETE = graphql(`mutation UploadDelete($id: ID!) { deleteTask(id: $id) { __typename } }`);
 const TASK = graphql(`
   query UploadTask($id: ID!) {
     task(id: $id) { status waitingFor error { code } progress { fraction bytesDone bytesTotal } stages { name state fraction } }
@@ -265,6 +266,38 @@ test('a transfer that was killed after it had moved the bytes is found where it 
     status: 'READY',
     video: { sha256: sha256(bytes) },
   });
+});
+
+test('a task that failed after its upload was moved may be tried again; deleted, it takes the bytes with it', async () => {
+  const limit = (seconds: string) => rows.all(`update teams set max_seconds = ${seconds}`);
+  await limit(`0.1 + (select coalesce(sum((system_metadata ->> 'duration')::float8), 0) from videos)`);
+  const failed = [];
+  for (const bytes of [freshContent(), freshContent()]) {
+    const task = await creator.create({ from: { uploadId: idOf(await tus.bring(bytes)) } });
+    const over = (await creator.follow(task)).at(-1);
+    expect(over).toMatchObject({ status: 'FAILED', error: { code: 'USAGE_LIMIT_EXCEEDED' } });
+    failed.push({ task, bytes });
+  }
+  await limit('null');
+  const [again, deleted] = failed;
+  if (!again || !deleted) throw new Error('there were two');
+  expect((await server.query(RETRY, { id: again.task.id })).retryTask.__typename).toBe('RetryTaskSuccess');
+  expect((await creator.follow(again.task)).at(-1)).toMatchObject({
+    status: 'READY',
+    video: { sha256: sha256(again.bytes) },
+  });
+  const { team_id } = await rows.one<{ team_id: string }>('select team_id from tasks limit 1');
+  const folder = media('teams', team_id, 'tasks', fromPublicId('Task', deleted.task.id) ?? '');
+  expect(await readdir(folder)).toHaveLength(1);
+  await server.query(DELETE, { id: deleted.task.id });
+  await waitFor(
+    () =>
+      stat(folder).then(
+        () => false,
+        () => true,
+      ),
+    { what: 'the end of its bytes' },
+  );
 });
 
 test('what housekeeping sees to: an upload that expired, and one whose last byte was stored by a process that died', async () => {
