@@ -165,10 +165,7 @@ test('a message that nobody takes is given up after ten tries, and can be asked 
   const { url, messages } = place(...Array.from({ length: 3 }, () => 500));
   const { id } = await teller.start({ url });
   for (let tries = 1; tries < 10; tries += 1) {
-    await teller.until(
-      id,
-      ({ webhook }) => webhook?.attempts.length === tries && webhook.state === 'RETRYING',
-    );
+    await teller.until(id, ({ webhook }) => (webhook?.attempts.length ?? 0) >= tries);
     await hurry();
   }
   const { webhook } = await teller.until(id, isOver);
