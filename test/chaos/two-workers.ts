@@ -1,6 +1,8 @@
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { expect, onTestFinished } from 'vitest';
 import { makeClip } from '../../src/demo/clips.ts';
 import { type Canceler, createCanceler, named } from '../flows/cancel-retry.ts';
@@ -109,7 +111,7 @@ export async function startTwoWorkers(reach: (databaseUrl: string) => Promise<st
       origin.held.add(HELD);
       const second = await start('second', 'worker', database.url);
       await takeOver(client, { id, origin });
-      const before = await look();
+      const before = await settled(look);
       await comeBack();
       const said = () => OVER.reduce((sum, message) => sum + (first.said.get(message) ?? 0), 0);
       await waitFor(() => said() === 2, { what: 'what the first says of its leases', timeout: 30_000 });
@@ -131,6 +133,18 @@ export async function startTwoWorkers(reach: (databaseUrl: string) => Promise<st
       expect([...first.complaints, ...second.complaints]).toEqual([]);
     },
   };
+}
+
+const SETTLED_MS = 500;
+
+/** What is there when nothing changes any more: what was under way a moment ago still gets written. */
+async function settled<T>(look: () => Promise<T>): Promise<T> {
+  for (let last = await look(); ; ) {
+    await sleep(SETTLED_MS);
+    const now = await look();
+    if (isDeepStrictEqual(now, last)) return now;
+    last = now;
+  }
 }
 
 /** The second worker has both jobs: one video is in, and it waits for bytes of the other. */
