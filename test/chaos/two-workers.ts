@@ -107,10 +107,11 @@ export async function startTwoWorkers(reach: (databaseUrl: string) => Promise<st
   return {
     first,
     async prove(comeBack) {
-      const lostAt = await now(rows);
       origin.held.add(HELD);
       const second = await start('second', 'worker', database.url);
       await takeOver(client, { id, origin });
+      // What the first had sent before it was lost has been done by now.
+      const lostAt = await now(rows);
       const before = await settled(look);
       await comeBack();
       const said = () => OVER.reduce((sum, message) => sum + (first.said.get(message) ?? 0), 0);
