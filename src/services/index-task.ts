@@ -20,7 +20,8 @@ import {
   type TaskRow,
   versionOf,
 } from './end-task.ts';
-import { rememberSource, superseded } from './settle-task.ts';
+import { rememberSource } from './remember-source.ts';
+import { superseded } from './settle-task.ts';
 
 /**
  * Moves a task from QUEUED to INDEXING.

@@ -22,6 +22,7 @@ import {
   versionOf,
 } from './end-task.ts';
 import { differs } from './known-content.ts';
+import { rememberSource, unchangedContent } from './remember-source.ts';
 import { closeStages, endStage, STORED_FRACTION } from './stages.ts';
 
 type VideoRow = typeof videos.$inferSelect;
@@ -144,14 +145,6 @@ export async function settleKnownContent(tx: Transaction, job: ClaimedJob, task:
   else if (video.versionImportId > versionOf(task)) await skipTask(tx, known, superseded(video.id));
   else await applyDescription(tx, known, video);
   return true;
-}
-
-async function unchangedContent(tx: Transaction, task: TaskRow): Promise<string | null> {
-  if (task.sourceHash === null || task.sourceVersion === null) return null;
-  const source = await tx.query.sourceVersions.findFirst({
-    where: { indexId: task.indexId, source: task.sourceHash, version: task.sourceVersion },
-  });
-  return source?.sha256 ?? null;
 }
 
 /** The video that holds a content, locked; only where the task asks not to bring in the same again. */
@@ -298,13 +291,4 @@ async function queueForIndex(
   });
   await enqueue(tx, indexVideo, { subjectId: task.id, teamId: task.teamId, payload: {} });
   await deleteTaskObjects(tx, task, parentOf(task.storageKey));
-}
-
-/** Keeps what the task's source held: the same version again needs no transfer. */
-export async function rememberSource(tx: Transaction, task: TaskRow, videoId: string): Promise<void> {
-  if (task.sourceHash === null || task.sourceVersion === null || task.sha256 === null) return;
-  await tx.execute(sql`
-    insert into source_versions (index_id, source, version, sha256, video_id)
-    values (${task.indexId}, ${task.sourceHash}, ${task.sourceVersion}, ${task.sha256}, ${videoId})
-    on conflict (index_id, source) do update set version = excluded.version, sha256 = excluded.sha256, video_id = excluded.video_id`);
 }
