@@ -30,6 +30,8 @@ export interface ChangeLog {
    * @param to the one that the next will read from
    */
   add(changes: readonly LoggedChange[], from: string, to: string): void;
+  /** Leaves out what has changed since the last read, because it was too much; nothing before is kept. @param to as for `add` */
+  skip(to: string): void;
   /** The changes behind a position, and so many at most; the import's own row is not counted. */
   after(position: number, most: number): LogPart;
   /** Forgets what nobody needs any more: the changes up to a position, and the oldest beyond ten thousand. */
@@ -62,6 +64,12 @@ export function createChangeLog(xmin: string): ChangeLog {
         entries.delete(change.id);
         entries.set(change.id, { ...change, position: end, from });
       }
+    },
+    skip(to) {
+      latest = to;
+      end += 1;
+      start = end;
+      entries.clear();
     },
     after(position, most) {
       const changes: Entry[] = [];

@@ -81,7 +81,12 @@ export async function readPage(
 /** What has changed, and where the import stands then. */
 export interface ImportChanges extends ImportMoment {
   readonly rows: readonly FoundChange[];
+  /** Whether there are more changes than are read at once: then `rows` is empty, and a snapshot tells more for less. */
+  readonly isTooMuch: boolean;
 }
+
+/** Of so many changes at most a list is made in memory. */
+const MAX_CHANGES = 10_000;
 
 type PackedRow = readonly [id: string, kind: ChangeKind, version: string, recent: boolean];
 
@@ -107,19 +112,21 @@ export async function readChanges(
                  from tasks t left join task_progress p on p.task_id = t.id
                 where t.import_id = ${importId}
                   and (t.changed_xid >= ${from} or t.id in (select task_id from task_progress where import_id = ${importId}))
-                order by t.ordinal)
+                order by t.ordinal limit ${MAX_CHANGES + 1})
               union all
               (select f.id, 'F', '', f.changed_xid >= ${again} from failed_files f
-                where f.import_id = ${importId} and f.changed_xid >= ${from} order by f.ordinal)
+                where f.import_id = ${importId} and f.changed_xid >= ${from} order by f.ordinal limit ${MAX_CHANGES + 1})
               union all
               (select d.id, 'D', '', d.changed_xid >= ${again} from deleted_tasks d
-                where d.import_id = ${importId} and d.changed_xid >= ${from})
+                where d.import_id = ${importId} and d.changed_xid >= ${from} limit ${MAX_CHANGES + 1})
             ) changed) as rows
       from imports i where i.id = ${importId}`);
   const [row] = rows;
   if (!row) return null;
   const { xmin, finished, version } = row;
-  return { xmin, finished, version, rows: (row.rows ?? []).map(unpack) };
+  const found = row.rows ?? [];
+  const isTooMuch = found.length > MAX_CHANGES;
+  return { xmin, finished, version, isTooMuch, rows: isTooMuch ? [] : found.map(unpack) };
 }
 
 const unpack = ([id, kind, version, recent]: PackedRow): FoundChange => ({ id, kind, version, recent });

@@ -181,15 +181,18 @@ function take(
   ];
   const isFirst = feed.log === null;
   const log = feed.log ?? createChangeLog(changes.xmin);
+  const before = log.end;
   const news = isFirst ? [] : all.filter(({ id, version }) => sent.get(id) !== version);
-  log.add(news, feed.xmin, changes.xmin);
+  if (changes.isTooMuch && !isFirst) log.skip(changes.xmin);
+  else log.add(news, feed.xmin, changes.xmin);
+  const isNew = log.end > before;
   feed.log = log;
   feed.xmin = changes.xmin;
   feed.ended = feed.begun;
   // Whoever has not taken them yet is told the rest with them.
-  if (news.length > 0) feed.events.clear();
+  if (isNew) feed.events.clear();
   log.forget(Math.min(log.end, ...[...feed.followers].map(({ position }) => position)));
-  if (isFirst || news.length > 0) wakeAll(feed);
+  if (isFirst || isNew) wakeAll(feed);
   return new Map(all.map(({ id, version }) => [id, version]));
 }
 

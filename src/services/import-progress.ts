@@ -31,35 +31,44 @@ export async function* importProgress(
   const { importId, signal } = options;
   const end = deps.feeds.enter();
   try {
-    const { isOver, version, ...start } = await whenConnected(() => startPosition(deps, options), signal);
-    let told: Told = new Map(version === null ? [] : [[importId, version]]);
-    if (start.ordinal !== null) yield* tellSnapshot(deps, options, { start, told });
-    // All was over before anything was read: the snapshot has told the end.
-    if (isOver && start.ordinal === -1) return;
-    for (let { xmin } = start; ; told = new Map()) {
-      const follower = await deps.feeds.join(importId, signal);
-      try {
-        const from = xmin;
-        const changes = await whenConnected(() => follower.since(from), signal);
-        if (changes === null) return;
-        yield* tellChanges(deps, options, { changes, from, told });
-        if (changes.finished) return;
-        follower.follow({ tasks: options.tasks, told: versionsOf(importId, changes) });
-        // In here, and not in a generator of its own: each of those costs every subscriber some time for every event.
-        for (let isFirst = true; ; ) {
-          const event = follower.take();
-          // A feed that was over before it was followed was over before the import was opened again.
-          if (event === 'OVER' && !isFirst) return;
-          if (event === 'OVER' || event === 'LOST') break;
-          if (event === null) await follower.changed();
-          else {
-            isFirst = false;
-            yield event;
+    // More than is worth telling one by one may have changed: then all is told anew.
+    for (let { after } = options, isTold = false; !isTold; after = null) {
+      const { isOver, version, ...start } = await whenConnected(
+        () => startPosition(deps, { importId, after }),
+        signal,
+      );
+      let told: Told = new Map(version === null ? [] : [[importId, version]]);
+      if (start.ordinal !== null) yield* tellSnapshot(deps, options, { start, told });
+      // All was over before anything was read: the snapshot has told the end.
+      if (isOver && start.ordinal === -1) return;
+      isTold = true;
+      for (let { xmin } = start; isTold; told = new Map()) {
+        const follower = await deps.feeds.join(importId, signal);
+        try {
+          const from = xmin;
+          const changes = await whenConnected(() => follower.since(from), signal);
+          if (changes === null) return;
+          isTold = !changes.isTooMuch;
+          if (!isTold) break;
+          yield* tellChanges(deps, options, { changes, from, told });
+          if (changes.finished) return;
+          follower.follow({ tasks: options.tasks, told: versionsOf(importId, changes) });
+          // In here, and not in a generator of its own: each of those costs every subscriber some time for every event.
+          for (let isFirst = true; ; ) {
+            const event = follower.take();
+            // A feed that was over before it was followed was over before the import was opened again.
+            if (event === 'OVER' && !isFirst) return;
+            if (event === 'OVER' || event === 'LOST') break;
+            if (event === null) await follower.changed();
+            else {
+              isFirst = false;
+              yield event;
+            }
           }
+          ({ xmin } = follower);
+        } finally {
+          follower.leave();
         }
-        ({ xmin } = follower);
-      } finally {
-        follower.leave();
       }
     }
   } finally {
@@ -79,7 +88,7 @@ interface Start extends Position {
 
 async function startPosition(
   { db, cursors }: ProgressDeps,
-  { importId, after }: ImportProgressOptions,
+  { importId, after }: Pick<ImportProgressOptions, 'importId' | 'after'>,
 ): Promise<Start> {
   const given = after === null ? null : cursors.decode(importId, after);
   const moment = await readMoment(db, importId, given?.xmin ?? null);

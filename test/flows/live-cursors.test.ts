@@ -42,8 +42,10 @@ afterAll(async () => {
   await server?.stop();
 });
 
-beforeEach(async () => {
-  importId = await insertFinishedImport(rows, team, { tasks: TASKS, videos: 0 });
+beforeEach(() => openImport(TASKS));
+
+async function openImport(tasks: number): Promise<void> {
+  importId = await insertFinishedImport(rows, team, { tasks, videos: 0 });
   id = toPublicId('Import', importId);
   await rows.all(
     `update tasks set status = 'PENDING', outcome = null, finished_at = null, waiting_for = 'WORKER', fraction = 0
@@ -54,7 +56,7 @@ beforeEach(async () => {
     importId,
   ]);
   ids = [...(await storedTasks(rows, id)).keys()];
-});
+}
 
 const tell = () => rows.all(`select pg_notify('sluice_changes', $1)`, [`${team.teamId} ${importId}`]);
 /** Changes tasks from one ordinal to another, and tells of it. */
@@ -220,3 +222,33 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
     expect([...last.values()].every((task) => task.status === 'READY')).toBe(true);
   });
 });
+
+test('more than 10,000 changes at once are told as a fresh snapshot, to who resumes and to who is there', async () => {
+  const tasks = 10_050;
+  await openImport(tasks);
+  const { import: found } = await server.query(CURSOR, { id });
+  const seen: Known = nothing();
+  const all = (attempts: number) => (known: Known) =>
+    known.tasks.size === tasks && [...known.tasks.values()].every((task) => task.attempts === attempts);
+  const watching = follow(server, { transport: 'WebSocket', id, known: seen, until: all(2) });
+  await waitFor(() => seen.tasks.size === tasks, { what: 'the snapshot' });
+  const before = seen.events.length;
+  await change(2, 0, tasks);
+  await watching;
+  expect(seen.events.slice(before).every(({ snapshot }) => snapshot)).toBe(true);
+
+  const after = found?.cursor ?? null;
+  const resumed = await follow(server, { transport: 'server-sent events', id, after, until: () => true });
+  expect(resumed.events[0]).toMatchObject({ snapshot: true });
+  expect(resumed.events[0]?.changed).toHaveLength(100);
+  // As many as are told one by one go on from where they were.
+  const cursor = seen.events.at(-1)?.cursor ?? null;
+  await change(3, 0, 5);
+  const going = await follow(server, {
+    transport: 'server-sent events',
+    id,
+    after: cursor,
+    until: () => true,
+  });
+  expect(going.events[0]).toMatchObject({ snapshot: false });
+}, 120_000);
