@@ -62,6 +62,7 @@ export async function startServer(setting: Setting, parts: ServerParts): Promise
     port: config.port,
     allowOrigins: config.allowOrigins,
     socketsPerKey: config.socketsPerKey,
+    trustedProxies: config.trustedProxies,
     production: config.production,
     log,
     schema,

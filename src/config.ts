@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { isAbsolute, resolve } from 'node:path';
+import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 
 /** The rules of the server for every index, unless SLUICE_REQUIREMENTS says otherwise; bytes, seconds and pixels. */
@@ -38,6 +39,11 @@ const list = z
       .filter((part) => part !== ''),
   )
   .default([]);
+/** Addresses or networks (RFC 4632), comma-separated. */
+const networks = list.refine(
+  (parts) => parts.every((part) => (part.includes('/') ? ipaddr.isValidCIDR(part) : ipaddr.isValid(part))),
+  'must be addresses or networks such as 10.0.0.0/8, comma-separated',
+);
 const postgresUrl = z.string().regex(/^postgres(ql)?:\/\//, 'must begin with postgres:// or postgresql://');
 const secretKey = z
   .string()
@@ -96,6 +102,7 @@ const settings = z.object({
   SLUICE_AWS_DEFAULT_CREDENTIALS: flag.optional(),
   SLUICE_ALLOW_ORIGINS: list,
   SLUICE_SOCKETS_PER_KEY: count(20),
+  SLUICE_TRUSTED_PROXIES: networks,
   SLUICE_UPLOAD_MAX_BYTES: z.coerce
     .number()
     .int()
@@ -158,6 +165,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env) {
     awsDefaultCredentials: env.SLUICE_AWS_DEFAULT_CREDENTIALS ?? false,
     allowOrigins: env.SLUICE_ALLOW_ORIGINS,
     socketsPerKey: env.SLUICE_SOCKETS_PER_KEY,
+    trustedProxies: env.SLUICE_TRUSTED_PROXIES,
     uploadMaxBytes: env.SLUICE_UPLOAD_MAX_BYTES,
     transferConcurrency: env.SLUICE_TRANSFER_CONCURRENCY,
     indexConcurrency: env.SLUICE_INDEX_CONCURRENCY,

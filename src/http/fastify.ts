@@ -18,13 +18,17 @@ export class ListenError extends Error {
   override readonly name = 'ListenError';
 }
 
-/** Makes an HTTP server without routes, with time limits and errors that tell nothing of its inside. */
-export function createFastify(log: Logger): FastifyInstance {
+/**
+ * Makes an HTTP server without routes, with time limits and errors that tell nothing of its inside.
+ * @param trustedProxies addresses or networks of proxies that say for whom they ask
+ */
+export function createFastify(log: Logger, trustedProxies: readonly string[] = []): FastifyInstance {
   // Typed as Fastify's own logger, so that the routes need not know ours.
   const loggerInstance: FastifyBaseLogger = log.child({ part: 'http' }, { level: 'warn' });
   const server: FastifyInstance = fastify({
     loggerInstance,
     forceCloseConnections: true,
+    trustProxy: trustedProxies.length > 0 && [...trustedProxies],
     // Uploads take longer; see `limitBodies`.
     requestTimeout: 0,
     http: { headersTimeout: 10_000 },

@@ -5,6 +5,7 @@ import type { Context, WatchViewer } from '../schema/context.ts';
 import type { MediaUrls } from '../services/media-urls.ts';
 import type { VideoFile } from '../services/video-file.ts';
 import type { Viewer } from '../services/viewer.ts';
+import { createAddressReader } from './address.ts';
 import type { Authenticate } from './auth.ts';
 import { type HttpFigures, watchTraffic } from './drain.ts';
 import { createErrorMask } from './errors.ts';
@@ -29,6 +30,8 @@ export interface HttpServerOptions extends HealthOptions {
   readonly allowOrigins: readonly string[];
   /** How many WebSockets may be open with one key; 20 unless given. */
   readonly socketsPerKey?: number;
+  /** Addresses or networks of proxies whose X-Forwarded-For is believed; none. */
+  readonly trustedProxies?: readonly string[];
   readonly log: Logger;
   /** Errors propose no names, the schema's types are told to an ADMIN key only, no GraphiQL; false unless given. */
   readonly production?: boolean;
@@ -80,8 +83,9 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     graphiql = !production,
     shortPath = true,
     socketsPerKey = 20,
+    trustedProxies = [],
   } = options;
-  const server = createFastify(log);
+  const server = createFastify(log, trustedProxies);
   void server.register(helmet, { contentSecurityPolicy: false, hsts: false });
   const traffic = watchTraffic(server);
   const mask = createErrorMask({ log, hints: !production });
@@ -106,6 +110,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     mask,
     sharing,
     socketsPerKey,
+    addressOf: createAddressReader(trustedProxies),
   });
   let draining: Promise<void> | undefined;
   const drainAll = async (): Promise<void> => {

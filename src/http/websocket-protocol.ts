@@ -4,6 +4,7 @@ import { CloseCode, type ServerOptions } from 'graphql-ws';
 import type { WebSocket } from 'ws';
 import type { WatchViewer } from '../schema/context.ts';
 import type { Viewer } from '../services/viewer.ts';
+import type { AddressReader } from './address.ts';
 import { bearerKey } from './auth.ts';
 import type { ErrorMask } from './errors.ts';
 import { isTooMany, type KeyGuard } from './key-guard.ts';
@@ -17,6 +18,7 @@ export interface ProtocolOptions {
   readonly mask: ErrorMask;
   /** How many sockets may be open with one key. */
   readonly socketsPerKey: number;
+  readonly addressOf: AddressReader;
 }
 
 const MAX_OPERATIONS = 50;
@@ -51,6 +53,7 @@ export function createProtocol({
   keys,
   mask,
   socketsPerKey,
+  addressOf,
 }: ProtocolOptions): ServerOptions<Record<string, unknown>, SocketExtra> {
   const places = createPlaces(socketsPerKey);
   const end = ({ extra }: { readonly extra: SocketExtra }) => extra.leave?.();
@@ -60,7 +63,7 @@ export function createProtocol({
       const { request, socket } = extra;
       const shown = connectionParams?.authorization ?? request.headers.authorization;
       const key = bearerKey(connectionParams?.authorization) ?? bearerKey(request.headers.authorization);
-      const viewer = await guard.admit(key === null ? shown : `Bearer ${key}`, request.socket.remoteAddress);
+      const viewer = await guard.admit(key === null ? shown : `Bearer ${key}`, addressOf(request));
       if (key === null || viewer === null || isTooMany(viewer) || socket.readyState !== socket.OPEN)
         return false;
       const giveUp = places.take(key);

@@ -72,8 +72,8 @@ describe('a guard', () => {
 
 describe('a server', () => {
   let server: SmallServer;
-  const start = async () => {
-    server = await startSmallServer();
+  const start = async (settings: Parameters<typeof startSmallServer>[0] = {}) => {
+    server = await startSmallServer(settings);
     onTestFinished(() => server.http.stop());
   };
 
@@ -97,6 +97,33 @@ describe('a server', () => {
     });
     expect((await post(server, { query: '{ hello }' }, { key: null })).status).toBe(401);
     expect(codesOf(await ask(server, '{ hello }'))).toEqual([]);
+  });
+
+  const showWrongKeys = async (forwarded: string) => {
+    for (let n = 0; n < 20; n += 1)
+      await post(server, '{}', { key: newWrongKey(), headers: { 'x-forwarded-for': forwarded } });
+  };
+  const statusFor = async (forwarded: string) =>
+    (await post(server, { query: '{ hello }' }, { headers: { 'x-forwarded-for': forwarded } })).status;
+
+  test('tells clients apart behind a proxy that is trusted, by what that has added and not by what they say', async () => {
+    await start({ trustedProxies: ['127.0.0.0/8', '::1'] });
+    await showWrongKeys('203.0.113.9, 192.0.2.1');
+    expect(await statusFor('198.51.100.3, 192.0.2.1')).toBe(429);
+    const socket = new WebSocket(`${server.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws', {
+      headers: { 'x-forwarded-for': '192.0.2.1' },
+    });
+    await once(socket, 'open');
+    const payload = { authorization: `Bearer ${KEY}` };
+    socket.send(JSON.stringify({ type: 'connection_init', payload }));
+    expect((await once(socket, 'close'))[0]).toBe(4403);
+    expect(await statusFor('192.0.2.2')).toBe(200);
+  });
+
+  test('takes no word for it from whom it does not trust', async () => {
+    await start();
+    await showWrongKeys('192.0.2.1');
+    expect(await statusFor('192.0.2.2')).toBe(429);
   });
 
   test('closes sockets with wrong keys with 4403, and looks at twenty of them', async () => {
