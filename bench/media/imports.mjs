@@ -1,11 +1,12 @@
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { extname, join } from 'node:path';
+import { join } from 'node:path';
 import { makeClips } from '../../dist/demo/clips.js';
-import { makeBenchClips, withMark } from '../plan/clips.mjs';
+import { makeBenchClips } from '../plan/clips.mjs';
 import { cpuBetween, cpuOfServer } from '../plan/cpu.mjs';
 import { startServer } from '../server.mjs';
 import { formatTable, median } from '../table.mjs';
+import { copyMarked } from './copies.mjs';
 import { createFolder, failedStages, importFolder } from './folder-import.mjs';
 import { COPY_AND_PROBE, hasTools, INGEST_ONE_BY_ONE, INGEST_TWO_AT_ONCE, runShell } from './shell.mjs';
 
@@ -117,19 +118,6 @@ function print({ title, rows, files, names }) {
     ];
   });
   process.stdout.write(`\n${title}\n\n${formatTable([HEAD, ...lines])}\n`);
-}
-
-/** Copies clips over and over, each copy with other bytes. @returns how many there are */
-async function copyMarked(clips, count, to) {
-  const known = new Map();
-  for (let n = 0; n < count; n += 1) {
-    const path = clips[n % clips.length];
-    if (!known.has(path)) known.set(path, await readFile(path));
-    const extension = extname(path);
-    const name = `clip-${String(n).padStart(4, '0')}${extension}`;
-    await writeFile(join(to, name), withMark(known.get(path), extension.slice(1), n));
-  }
-  return count;
 }
 
 /** Encodes clips once and keeps them beside. */
