@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm';
-import type { AnyPgColumn } from 'drizzle-orm/pg-core';
 import type { Database } from '../db/client.ts';
 import type { TaskStatus } from '../db/tables/tasks.ts';
+import { type Columns, condition } from './condition.ts';
 import { BadFilterError } from './errors.ts';
 import {
   equals,
@@ -104,20 +104,19 @@ function ofTeam(viewer: Viewer, teamId: Maybe<string>) {
  */
 function ofTeamByStatus(viewer: Viewer, teamId: Maybe<string>) {
   const [id] = teamsOf(viewer, teamId, false);
-  return id === undefined
-    ? NOTHING
-    : { RAW: ({ teamId: column }: TeamColumn) => sql`${column}::text = ${id}` };
+  return id === undefined ? NOTHING : condition(isTeamAsText, id);
 }
 
-interface TeamColumn {
-  readonly teamId: AnyPgColumn;
-}
+const isTeamAsText = ({ teamId }: Columns, id: string) => sql`${teamId}::text = ${id}`;
+
+const isOwnedIn = (table: string) => (_rows: Columns, id: string, teamIds: readonly string[]) =>
+  sql`exists (select from ${sql.identifier(table)} where id = ${id} and team_id = any(${sql.param(teamIds)}::uuid[]))`;
 
 /** What rows belong to as a whole: all of them are of its team. */
 const OWNERS = {
-  indexId: ['indexes', 'Index'],
-  importId: ['imports', 'Import'],
-  integrationId: ['integrations', 'Integration'],
+  indexId: ['Index', isOwnedIn('indexes')],
+  importId: ['Import', isOwnedIn('imports')],
+  integrationId: ['Integration', isOwnedIn('integrations')],
 } as const;
 type Owner = keyof typeof OWNERS;
 
@@ -127,11 +126,10 @@ type Owner = keyof typeof OWNERS;
  */
 function ownedRows(owner: Owner, publicId: Maybe<string>, teamIds: readonly string[]) {
   if (publicId == null) return [];
-  const [table, type] = OWNERS[owner];
+  const [type, isOwned] = OWNERS[owner];
   const id = fromPublicId(type, publicId);
   if (id === null || teamIds.length === 0) return [NOTHING];
-  const isOwned = sql`exists (select from ${sql.identifier(table)} where id = ${id} and team_id = any(${sql.param(teamIds)}::uuid[]))`;
-  return [{ [owner]: id }, { RAW: isOwned }];
+  return [{ [owner]: id }, condition(isOwned, id, teamIds)];
 }
 
 /** Tasks keep the id of a video that is deleted, and are found by it. */
