@@ -3,6 +3,7 @@ import { failedFiles } from '../db/tables/imports.ts';
 import { tasks } from '../db/tables/tasks.ts';
 import { IMPORT_ERROR_CODES, type ImportErrorCode as ImportErrorCodeValue } from '../services/errors.ts';
 import {
+  hasOneIndex,
   importWhere,
   ownedBy,
   type TaskFilter as TaskFilterShape,
@@ -269,9 +270,13 @@ builder.queryField('imports', (t) =>
       description: 'The log of import jobs, newest first.',
       args: { filter: t.arg({ type: ImportFilter }), orderBy: t.arg({ type: ImportOrder }) },
       resolve: (_root, args, context, info) => {
-        const where = importWhere(context.viewer, args.filter ?? {});
+        const filter = args.filter ?? {};
+        const where = importWhere(context.viewer, filter);
         const order = { list: 'imports', ...orderOf(args.orderBy) } as const;
-        return readList({ args, context, info }, { table: 'imports', order, where });
+        return readList(
+          { args, context, info },
+          { table: 'imports', order, where, hasOneIndex: hasOneIndex(filter, order.by) },
+        );
       },
     },
     ImportConnection,

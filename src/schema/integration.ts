@@ -108,7 +108,7 @@ builder.queryFields((t) => ({
       resolve: (_root, args, context, info) => {
         const where = integrationWhere(context.viewer, args.teamId);
         const order = { list: 'integrations', by: 'createdAt', direction: 'desc' } as const;
-        return readList({ args, context, info }, { table: 'integrations', order, where });
+        return readList({ args, context, info }, { table: 'integrations', order, where, hasOneIndex: true });
       },
     },
     IntegrationConnection,

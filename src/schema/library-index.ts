@@ -100,7 +100,7 @@ builder.queryFields((t) => ({
       resolve: (_root, args, context, info) => {
         const where = indexWhere(context.viewer, args.teamId);
         const order = { list: 'indexes', by: 'createdAt', direction: 'desc' } as const;
-        return readList({ args, context, info }, { table: 'indexes', order, where });
+        return readList({ args, context, info }, { table: 'indexes', order, where, hasOneIndex: true });
       },
     },
     IndexConnection,

@@ -1,7 +1,9 @@
 import { getSchemaConfig, queryFromInfo } from '@pothos/plugin-drizzle';
+import { sql } from 'drizzle-orm';
 import type { FieldNode, GraphQLResolveInfo } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import type { Database } from '../db/client.ts';
+import { nameOfStatement } from '../db/named-statements.ts';
 import type { tables } from '../db/relations.ts';
 import type { ListedTable } from '../services/count-rows.ts';
 import { builder } from './builder.ts';
@@ -19,6 +21,8 @@ export interface PageOfTable<Table extends ListedTable = ListedTable> {
   /** As relational queries take them. */
   readonly where: object;
   readonly page: PageQuery;
+  /** Whether one index is right for it, whatever the values are: then it need not be planned for each of them. */
+  readonly hasOneIndex: boolean;
 }
 
 type RowOf<Table extends ListedTable> = (typeof tables)[Table]['$inferSelect'];
@@ -31,10 +35,13 @@ interface Statement {
 /** Characters of all statements that are kept of a database. What is kept beside the text grows with it. */
 const MAX_TEXT = 512 * 1024;
 
-/** `null`: asked once. What comes once only is not worth to be kept. */
+/** What comes once only is not worth to be kept; what comes as often as this, to be kept by the database, too. */
+const NAME_AT = 20;
+
 interface Kept {
   readonly statement: Statement | null;
   readonly size: number;
+  uses: number;
 }
 
 const kept = new WeakMap<Database, LRUCache<string, Kept>>();
@@ -62,27 +69,46 @@ export async function readPage<Table extends ListedTable>(
 }
 
 async function read(asked: PageOfTable, context: Context, info: GraphQLResolveInfo): Promise<unknown> {
-  const { table, where, page } = asked;
+  const { where, page } = asked;
   const conditions = { AND: [where, ...page.within] };
   const kind = selectionKindOf(info);
   const shape = kind === 'varying' ? null : shapeOf(conditions);
-  const rows = rowsOf(context.db, table);
-  if (shape === null) return await rows.findMany({ ...selected(page, context, info), where: conditions });
+  if (shape === null) return await readOnce(asked, context, info);
   const statements = keptOf(context.db);
   const key = keyOf(asked, info, shape);
   const known = statements.get(key);
-  if (known?.statement) {
+  const uses = (known?.uses ?? 0) + 1;
+  if (known?.statement && (uses !== NAME_AT || !asked.hasOneIndex)) {
+    known.uses = uses;
     // Beside the selection itself, this notes for the fields below what their rows were read with.
     if (kind === 'related') selected(page, context, info);
     return await known.statement.execute(shape.values);
   }
   if (known === undefined || dependsOnViewer(page, context, info)) {
-    statements.set(key, { statement: null, size: key.length });
-    return await rows.findMany({ ...selected(page, context, info), where: conditions });
+    statements.set(key, { statement: null, size: key.length, uses });
+    return await readOnce(asked, context, info);
   }
-  const statement = rows.findMany({ ...selected(page, context, info), where: shape.template }).prepare('');
-  statements.set(key, { statement, size: key.length + statement.getQuery().sql.length });
+  const query = { ...selected(page, context, info), where: shape.template };
+  const statement = write(rowsOf(context.db, asked.table), query, uses >= NAME_AT && asked.hasOneIndex);
+  statements.set(key, { statement, size: key.length + statement.getQuery().sql.length, uses });
   return await statement.execute(shape.values);
+}
+
+async function readOnce({ table, where, page }: PageOfTable, context: Context, info: GraphQLResolveInfo) {
+  const conditions = { AND: [where, ...page.within] };
+  return await rowsOf(context.db, table).findMany({ ...selected(page, context, info), where: conditions });
+}
+
+/** @param isNamed whether connections keep it */
+function write(
+  rows: Database['query']['tasks'],
+  { limit, ...query }: Omit<PageQuery, 'within'>,
+  isNamed: boolean,
+) {
+  // As text: PostgreSQL takes a limit that it does not know for a tenth of all rows. The builder puts it where it belongs.
+  const config = { ...query, limit: sql.raw(String(limit)) as unknown as number };
+  const statement = rows.findMany(config).prepare('');
+  return isNamed ? rows.findMany(config).prepare(nameOfStatement(statement.getQuery().sql)) : statement;
 }
 
 /** What is selected of the rows of a page, and in which order and how many are read, as relational queries take it. */

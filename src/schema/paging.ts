@@ -4,13 +4,7 @@ import { type GraphQLResolveInfo, Kind } from 'graphql';
 import { relations, tables } from '../db/relations.ts';
 import { countRows, type ListedTable } from '../services/count-rows.ts';
 import type { Context } from './context.ts';
-import {
-  checkParent,
-  type ListOrder,
-  type PageArgs,
-  pageQuery,
-  toConnection,
-} from './keyset.ts';
+import { checkParent, type ListOrder, type PageArgs, pageQuery, toConnection } from './keyset.ts';
 import { PATHS, readPage } from './list-statements.ts';
 
 /** How a list of the whole is read. */
@@ -19,6 +13,7 @@ interface List<Table extends ListedTable> {
   readonly table: Table;
   /** Which rows it has, as relational queries take it. */
   readonly where: object;
+  readonly hasOneIndex: boolean;
 }
 
 /**
@@ -31,10 +26,10 @@ export async function readList<Table extends ListedTable>(
     context,
     info,
   }: { readonly args: PageArgs; readonly context: Context; readonly info: GraphQLResolveInfo },
-  { order, table, where }: List<Table>,
+  { order, table, where, hasOneIndex }: List<Table>,
 ) {
   const page = pageQuery(order, args);
-  const found = onlyCounts(info) ? [] : await readPage({ table, where, page }, context, info);
+  const found = onlyCounts(info) ? [] : await readPage({ table, where, page, hasOneIndex }, context, info);
   const count = () => countRows(context.db, table, where);
   return { ...toConnection({ order, args, rows: found, parentId: null }), totalCount: count };
 }

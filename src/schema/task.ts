@@ -1,4 +1,4 @@
-import { ownTask, taskWhere } from '../services/filters.ts';
+import { hasOneIndex, ownTask, taskWhere } from '../services/filters.ts';
 import { toPublicId } from '../services/public-ids.ts';
 import { progressOf, stagesOf, type TaskProgress as TaskProgressShape } from '../services/task-state.ts';
 import { builder } from './builder.ts';
@@ -222,9 +222,13 @@ builder.queryFields((t) => ({
       description: 'Video indexing tasks.',
       args: { filter: t.arg({ type: TaskFilter }), orderBy: t.arg({ type: TaskOrder }) },
       resolve: (_root, args, context, info) => {
-        const where = taskWhere(context.viewer, args.filter ?? {});
+        const filter = args.filter ?? {};
+        const where = taskWhere(context.viewer, filter);
         const order = { list: 'tasks', ...orderOf(args.orderBy) } as const;
-        return readList({ args, context, info }, { table: 'tasks', order, where });
+        return readList(
+          { args, context, info },
+          { table: 'tasks', order, where, hasOneIndex: hasOneIndex(filter, order.by) },
+        );
       },
     },
     TaskConnection,

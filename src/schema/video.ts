@@ -1,5 +1,5 @@
 import { tasks } from '../db/tables/tasks.ts';
-import { ownedBy, videoWhere } from '../services/filters.ts';
+import { hasOneIndex, ownedBy, videoWhere } from '../services/filters.ts';
 import { builder } from './builder.ts';
 import { DateTimeRange, FloatRange, IntRange, OrderDirection, orderOf, StringFilter } from './filters.ts';
 import { countOf, readList, relatedList } from './paging.ts';
@@ -128,9 +128,13 @@ builder.queryFields((t) => ({
       type: Video,
       args: { filter: t.arg({ type: VideoFilter }), orderBy: t.arg({ type: VideoOrder }) },
       resolve: (_root, args, context, info) => {
-        const where = videoWhere(context.viewer, args.filter ?? {});
+        const filter = args.filter ?? {};
+        const where = videoWhere(context.viewer, filter);
         const order = { list: 'videos', ...orderOf(args.orderBy) } as const;
-        return readList({ args, context, info }, { table: 'videos', order, where });
+        return readList(
+          { args, context, info },
+          { table: 'videos', order, where, hasOneIndex: hasOneIndex(filter, order.by) },
+        );
       },
     },
     VideoConnection,

@@ -228,6 +228,28 @@ export function checkWatchedFilter(filter: TaskFilter): void {
     throw new BadFilterError(`The filter of a subscription takes at most ${MAX_WATCHED_VALUES} values.`);
 }
 
+/** Lists of these have an index of their own, by the time of their rows. */
+const LISTED_BY = new Set(['indexId', 'importId', 'integrationId']);
+
+/**
+ * Whether the list that a filter asks for has an index of its own, so that its pages are read through that one whatever the
+ * values are: a list of a team, of what rows belong to, or of tasks of one status.
+ */
+export function hasOneIndex(
+  {
+    teamId: _,
+    status,
+    ...filter
+  }: { readonly teamId?: unknown; readonly status?: Maybe<readonly unknown[]> },
+  by: 'createdAt' | 'updatedAt',
+): boolean {
+  const given = Object.entries(filter).flatMap(([name, value]) => (value == null ? [] : [name]));
+  if (by === 'updatedAt') return given.length === 0 && status == null;
+  const [name = 'indexId', ...others] = given;
+  if (others.length > 0 || !LISTED_BY.has(name)) return false;
+  return status == null || (status.length === 1 && name === 'indexId');
+}
+
 /** The imports that a viewer may see and a filter matches; of running ones, those count as having failures that have some already. */
 export function importWhere(viewer: Viewer, filter: ImportFilter): ImportWhere {
   const failures = {
