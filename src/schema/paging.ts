@@ -3,9 +3,11 @@ import type { AnyPgColumn } from 'drizzle-orm/pg-core';
 import { type GraphQLResolveInfo, Kind } from 'graphql';
 import { relations, tables } from '../db/relations.ts';
 import { countRows, type ListedTable } from '../services/count-rows.ts';
+import type { SeveralStatuses } from '../services/filters.ts';
 import type { Context } from './context.ts';
 import { checkParent, type ListOrder, type PageArgs, pageQuery, toConnection } from './keyset.ts';
 import { PATHS, readPage } from './list-statements.ts';
+import { mergeStatuses } from './merged-statuses.ts';
 
 /** How a list of the whole is read. */
 interface List<Table extends ListedTable> {
@@ -14,6 +16,8 @@ interface List<Table extends ListedTable> {
   /** Which rows it has, as relational queries take it. */
   readonly where: object;
   readonly hasOneIndex: boolean;
+  /** Of tasks: what makes its pages those of several lists. */
+  readonly statuses?: SeveralStatuses | null;
 }
 
 /**
@@ -26,10 +30,12 @@ export async function readList<Table extends ListedTable>(
     context,
     info,
   }: { readonly args: PageArgs; readonly context: Context; readonly info: GraphQLResolveInfo },
-  { order, table, where, hasOneIndex }: List<Table>,
+  { order, table, where, hasOneIndex, statuses }: List<Table>,
 ) {
   const page = pageQuery(order, args);
-  const found = onlyCounts(info) ? [] : await readPage({ table, where, page, hasOneIndex }, context, info);
+  const merged = statuses && mergeStatuses(statuses, page);
+  const ofPage = { table, page, hasOneIndex, where: merged ? { AND: [where, merged] } : where };
+  const found = onlyCounts(info) ? [] : await readPage(ofPage, context, info);
   const count = () => countRows(context.db, table, where);
   return { ...toConnection({ order, args, rows: found, parentId: null }), totalCount: count };
 }

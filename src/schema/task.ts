@@ -1,4 +1,4 @@
-import { hasOneIndex, ownTask, taskWhere } from '../services/filters.ts';
+import { hasOneIndex, ownTask, severalStatuses, taskWhere } from '../services/filters.ts';
 import { toPublicId } from '../services/public-ids.ts';
 import { progressOf, stagesOf, type TaskProgress as TaskProgressShape } from '../services/task-state.ts';
 import { builder } from './builder.ts';
@@ -223,11 +223,16 @@ builder.queryFields((t) => ({
       args: { filter: t.arg({ type: TaskFilter }), orderBy: t.arg({ type: TaskOrder }) },
       resolve: (_root, args, context, info) => {
         const filter = args.filter ?? {};
-        const where = taskWhere(context.viewer, filter);
         const order = { list: 'tasks', ...orderOf(args.orderBy) } as const;
         return readList(
           { args, context, info },
-          { table: 'tasks', order, where, hasOneIndex: hasOneIndex(filter, order.by) },
+          {
+            table: 'tasks',
+            order,
+            where: taskWhere(context.viewer, filter),
+            hasOneIndex: hasOneIndex(filter, order.by),
+            statuses: severalStatuses(context.viewer, filter),
+          },
         );
       },
     },
