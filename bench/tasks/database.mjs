@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -16,7 +16,10 @@ export async function startDatabase() {
     log: pino({ level: 'warn' }),
     settings: { max_connections: '200', max_wal_size: '4GB' },
   });
+  const pidFile = await readFile(join(postgres.location, 'data', 'postmaster.pid'), 'utf8');
   return {
+    /** The pid of PostgreSQL's first process. */
+    postmaster: Number(pidFile.split('\n')[0]),
     async create() {
       const name = `bench_${randomUUID().replaceAll('-', '')}`;
       await runOn(postgres.url, (client) => client.query(`create database ${name}`));

@@ -11,7 +11,7 @@ process.on('message', async (order) => {
   process.send(order.statement === undefined ? await sendRequests(order) : await runStatement(order));
 });
 
-/** @returns requests a second, and the 95th percentile in ms */
+/** @returns how many requests, how many a second, and the 95th percentile in ms */
 async function sendRequests({ url, body, connections, amount, seconds }) {
   const latencies = [];
   let wrong = 0;
@@ -52,6 +52,7 @@ async function runStatement({ url, statement, connections, seconds }) {
 }
 
 const summarize = (latencies, begin) => ({
+  count: latencies.length,
   rate: latencies.length / ((performance.now() - begin) / 1000),
   p95: percentile(latencies, 95),
 });

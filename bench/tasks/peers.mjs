@@ -39,17 +39,21 @@ async function startServer(name, databaseUrl) {
     isOurs: name !== POSTGRAPHILE,
     ask: (body) => ask(url, body),
     /** The statement behind a body; of the bare server only. */
-    async statement(body) {
-      const answer = once(child, 'message');
-      child.send(body);
-      return (await answer)[0].statement;
-    },
+    statement: async (body) => (await tell(child, { body })).statement,
+    /** Seconds of CPU that the server has used so far. */
+    cpu: async () => (await tell(child, 'cpu')).cpu,
     async stop() {
       const exited = once(child, 'exit');
       child.disconnect();
       await exited;
     },
   };
+}
+
+async function tell(child, question) {
+  const answer = once(child, 'message');
+  child.send(question);
+  return (await answer)[0];
 }
 
 async function ask(url, body) {

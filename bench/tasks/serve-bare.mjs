@@ -33,7 +33,8 @@ export async function serve(url) {
     const { query: text, variables } = JSON.parse(body);
     return JSON.stringify(await compiled(text).query(undefined, { viewer, db }, variables));
   };
-  process.on('message', async (body) => {
+  process.on('message', async ({ body }) => {
+    if (body === undefined) return;
     pg.Client.prototype.query = function (...args) {
       const [{ text, name, rowMode }, values] = args;
       latest = { text, name, rowMode, values: args[0].values ?? values };

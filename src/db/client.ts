@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
 import pg from 'pg';
 import type { Logger } from 'pino';
+import { keepNamed } from './named-statements.ts';
 import { relations } from './relations.ts';
 
 /** The typed query builder over a pool of connections. */
@@ -65,6 +66,7 @@ export function createDatabase(options: DatabaseOptions): DatabaseClient {
     keepAliveInitialDelayMillis: 10_000,
     ...(statementTimeoutMs === undefined ? {} : { statement_timeout: statementTimeoutMs }),
   });
+  keepNamed(pool, log);
   let closing: Promise<void> | undefined;
   // The pool counts as closed before its connections are: what becomes of them then is nobody's business.
   const onError = (error: Error) => {

@@ -35,15 +35,7 @@ export interface SchemaTypes {
  * before what may refuse a call, and that before the plugin that reads rows.
  */
 export const builder = new SchemaBuilder<SchemaTypes>({
-  plugins: [
-    ComplexityPlugin,
-    'subscriptionCost',
-    ErrorsPlugin,
-    'access',
-    RelayPlugin,
-    'loadedColumns',
-    DrizzlePlugin,
-  ],
+  plugins: [ComplexityPlugin, 'cost', ErrorsPlugin, 'access', RelayPlugin, 'loadedColumns', DrizzlePlugin],
   defaultFieldNullability: false,
   drizzle: {
     client: (context) => context.db,

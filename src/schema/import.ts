@@ -1,9 +1,9 @@
 import { sql } from 'drizzle-orm';
 import { failedFiles } from '../db/tables/imports.ts';
 import { tasks } from '../db/tables/tasks.ts';
-import { countRows } from '../services/count-rows.ts';
 import { IMPORT_ERROR_CODES, type ImportErrorCode as ImportErrorCodeValue } from '../services/errors.ts';
 import {
+  hasOneIndex,
   importWhere,
   ownedBy,
   type TaskFilter as TaskFilterShape,
@@ -270,16 +270,12 @@ builder.queryField('imports', (t) =>
       description: 'The log of import jobs, newest first.',
       args: { filter: t.arg({ type: ImportFilter }), orderBy: t.arg({ type: ImportOrder }) },
       resolve: (_root, args, context, info) => {
-        const { db, viewer } = context;
-        const where = importWhere(viewer, args.filter ?? {});
+        const filter = args.filter ?? {};
+        const where = importWhere(context.viewer, filter);
+        const order = { list: 'imports', ...orderOf(args.orderBy) } as const;
         return readList(
           { args, context, info },
-          {
-            order: { list: 'imports', ...orderOf(args.orderBy) },
-            rows: (page, within) =>
-              db.query.imports.findMany({ ...page, where: { AND: [where, ...within] } }),
-            count: () => countRows(db, 'imports', where),
-          },
+          { table: 'imports', order, where, hasOneIndex: hasOneIndex(filter, order.by) },
         );
       },
     },

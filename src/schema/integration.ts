@@ -3,7 +3,6 @@ import {
   type StoredFolderLocation,
   type StoredS3Location,
 } from '../db/tables/integrations.ts';
-import { countRows } from '../services/count-rows.ts';
 import { integrationWhere, ownedBy } from '../services/filters.ts';
 import { describeLocation, UNFINISHED_IMPORT } from '../services/integrations.ts';
 import { builder } from './builder.ts';
@@ -107,17 +106,9 @@ builder.queryFields((t) => ({
       type: Integration,
       args: { teamId: t.arg.id() },
       resolve: (_root, args, context, info) => {
-        const { db, viewer } = context;
-        const where = integrationWhere(viewer, args.teamId);
-        return readList(
-          { args, context, info },
-          {
-            order: { list: 'integrations', by: 'createdAt', direction: 'desc' },
-            rows: (page, within) =>
-              db.query.integrations.findMany({ ...page, where: { AND: [where, ...within] } }),
-            count: () => countRows(db, 'integrations', where),
-          },
-        );
+        const where = integrationWhere(context.viewer, args.teamId);
+        const order = { list: 'integrations', by: 'createdAt', direction: 'desc' } as const;
+        return readList({ args, context, info }, { table: 'integrations', order, where, hasOneIndex: true });
       },
     },
     IntegrationConnection,

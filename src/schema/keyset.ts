@@ -1,4 +1,5 @@
-import { type AnyColumn, type SQL, sql } from 'drizzle-orm';
+import { type SQL, sql } from 'drizzle-orm';
+import { type Columns, type Condition, condition } from '../services/condition.ts';
 import { badUserInput } from './errors.ts';
 import { PAGE_SIZE } from './page-size.ts';
 
@@ -80,16 +81,11 @@ function isPosition({ by }: ListOrder, value: unknown): value is number {
 /** A page of a list, as a relational query takes it. */
 export interface PageQuery {
   /** Where the page may lie; to be combined with what else is asked of the rows. */
-  readonly within: readonly Bound[];
+  readonly within: readonly Condition[];
   readonly orderBy: Readonly<Record<string, Direction>>;
   /** One row more than the page has, which tells whether there are further ones. */
   readonly limit: number;
   readonly columns: Readonly<Record<string, true>>;
-}
-
-/** A condition on the table that is being read, under whatever name the statement has for it. */
-interface Bound {
-  readonly RAW: (table: object) => SQL;
 }
 
 /**
@@ -144,17 +140,23 @@ export function checkParent(order: ListOrder, { after, before }: PageArgs, paren
 }
 
 /** What comes behind a position in the given direction. */
-function bound({ by }: ListOrder, { at, id }: Position, direction: Direction): Bound {
-  const than = sql.raw(direction === 'asc' ? '>' : '<');
-  return {
-    RAW: (table) => {
-      // Every table that is listed has the columns of its orders; a relational query hands it over untyped.
-      const columns = table as Readonly<Record<string, AnyColumn>>;
-      if (by === 'ordinal') return sql`${columns[by]} ${than} ${at}`;
-      return sql`(${columns[by]}, ${columns.id}) ${than} (${new Date(at).toISOString()}::timestamptz, ${id}::uuid)`;
-    },
-  };
+function bound({ by }: ListOrder, { at, id }: Position, direction: Direction): Condition {
+  return by === 'ordinal'
+    ? condition(BEHIND.ordinal[direction], at)
+    : condition(BEHIND[by][direction], new Date(at).toISOString(), id);
 }
+
+// Every table that is listed has the columns of its orders.
+const behindOrdinal = (than: SQL) => (table: Columns, at: number) => sql`${table.ordinal} ${than} ${at}`;
+const behindInstant =
+  (by: 'createdAt' | 'updatedAt', than: SQL) => (table: Columns, at: string, id: string) =>
+    sql`(${table[by]}, ${table.id}) ${than} (${at}::timestamptz, ${id}::uuid)`;
+const [MORE, LESS] = [sql.raw('>'), sql.raw('<')];
+const BEHIND = {
+  ordinal: { asc: behindOrdinal(MORE), desc: behindOrdinal(LESS) },
+  createdAt: { asc: behindInstant('createdAt', MORE), desc: behindInstant('createdAt', LESS) },
+  updatedAt: { asc: behindInstant('updatedAt', MORE), desc: behindInstant('updatedAt', LESS) },
+};
 
 /** A page of a list as connections are resolved from it. */
 export interface Connection<Row> {

@@ -1,6 +1,5 @@
 import { sql } from 'drizzle-orm';
 import type { StoredRequirements } from '../db/tables/indexes.ts';
-import { countRows } from '../services/count-rows.ts';
 import { indexWhere, ownedBy } from '../services/filters.ts';
 import { mostRestrictive, type Requirements as RequirementsShape } from '../services/requirements.ts';
 import { builder } from './builder.ts';
@@ -99,17 +98,9 @@ builder.queryFields((t) => ({
       type: Index,
       args: { teamId: t.arg.id() },
       resolve: (_root, args, context, info) => {
-        const { db, viewer } = context;
-        const where = indexWhere(viewer, args.teamId);
-        return readList(
-          { args, context, info },
-          {
-            order: { list: 'indexes', by: 'createdAt', direction: 'desc' },
-            rows: (page, within) =>
-              db.query.indexes.findMany({ ...page, where: { AND: [where, ...within] } }),
-            count: () => countRows(db, 'indexes', where),
-          },
-        );
+        const where = indexWhere(context.viewer, args.teamId);
+        const order = { list: 'indexes', by: 'createdAt', direction: 'desc' } as const;
+        return readList({ args, context, info }, { table: 'indexes', order, where, hasOneIndex: true });
       },
     },
     IndexConnection,

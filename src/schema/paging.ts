@@ -1,52 +1,42 @@
-import { getSchemaConfig, queryFromInfo } from '@pothos/plugin-drizzle';
 import { and, eq, relationsFilterToSQL, type SQL, sql } from 'drizzle-orm';
 import type { AnyPgColumn } from 'drizzle-orm/pg-core';
 import { type GraphQLResolveInfo, Kind } from 'graphql';
 import { relations, tables } from '../db/relations.ts';
-import { builder } from './builder.ts';
+import { countRows, type ListedTable } from '../services/count-rows.ts';
+import type { SeveralStatuses } from '../services/filters.ts';
 import type { Context } from './context.ts';
-import {
-  checkParent,
-  type ListOrder,
-  type PageArgs,
-  type Positioned,
-  pageQuery,
-  toConnection,
-} from './keyset.ts';
-
-/** Where a connection's rows are selected. */
-const PATHS = [['nodes'], ['edges', 'node']];
+import { checkParent, type ListOrder, type PageArgs, pageQuery, toConnection } from './keyset.ts';
+import { PATHS, readPage } from './list-statements.ts';
+import { mergeStatuses } from './merged-statuses.ts';
 
 /** How a list of the whole is read. */
-interface List<Row> {
+interface List<Table extends ListedTable> {
   readonly order: ListOrder;
-  /** Reads what `page` asks for; `within` belongs to its conditions. */
-  readonly rows: (page: PageSelection, within: readonly object[]) => Promise<readonly Row[]>;
-  readonly count: () => Promise<number>;
-}
-
-/** What is selected of the rows of a page, and which they are. */
-interface PageSelection {
-  readonly columns: Readonly<Record<string, true>>;
-  readonly orderBy: Readonly<Record<string, 'asc' | 'desc'>>;
-  readonly limit: number;
+  readonly table: Table;
+  /** Which rows it has, as relational queries take it. */
+  readonly where: object;
+  readonly hasOneIndex: boolean;
+  /** Of tasks: what makes its pages those of several lists. */
+  readonly statuses?: SeveralStatuses | null;
 }
 
 /**
  * Resolves a list: its page by one statement, with all that is selected below it; rows and count only if somebody asks.
  * @throws BAD_USER_INPUT when the page is out of bounds, or a cursor is not this list's
  */
-export async function readList<Row extends Positioned>(
+export async function readList<Table extends ListedTable>(
   {
     args,
     context,
     info,
   }: { readonly args: PageArgs; readonly context: Context; readonly info: GraphQLResolveInfo },
-  { order, rows, count }: List<Row>,
+  { order, table, where, hasOneIndex, statuses }: List<Table>,
 ) {
-  const { within, ...page } = pageQuery(order, args);
-  const query = queryFromInfo({ config: getSchemaConfig(builder), context, info, paths: PATHS, ...page });
-  const found = onlyCounts(info) ? [] : await rows(query, within);
+  const page = pageQuery(order, args);
+  const merged = statuses && mergeStatuses(statuses, page);
+  const ofPage = { table, page, hasOneIndex, where: merged ? { AND: [where, merged] } : where };
+  const found = onlyCounts(info) ? [] : await readPage(ofPage, context, info);
+  const count = () => countRows(context.db, table, where);
   return { ...toConnection({ order, args, rows: found, parentId: null }), totalCount: count };
 }
 

@@ -1,5 +1,4 @@
-import { countRows } from '../services/count-rows.ts';
-import { ownTask, taskWhere } from '../services/filters.ts';
+import { hasOneIndex, ownTask, severalStatuses, taskWhere } from '../services/filters.ts';
 import { toPublicId } from '../services/public-ids.ts';
 import { progressOf, stagesOf, type TaskProgress as TaskProgressShape } from '../services/task-state.ts';
 import { builder } from './builder.ts';
@@ -223,14 +222,16 @@ builder.queryFields((t) => ({
       description: 'Video indexing tasks.',
       args: { filter: t.arg({ type: TaskFilter }), orderBy: t.arg({ type: TaskOrder }) },
       resolve: (_root, args, context, info) => {
-        const { db, viewer } = context;
-        const where = taskWhere(viewer, args.filter ?? {});
+        const filter = args.filter ?? {};
+        const order = { list: 'tasks', ...orderOf(args.orderBy) } as const;
         return readList(
           { args, context, info },
           {
-            order: { list: 'tasks', ...orderOf(args.orderBy) },
-            rows: (page, within) => db.query.tasks.findMany({ ...page, where: { AND: [where, ...within] } }),
-            count: () => countRows(db, 'tasks', where),
+            table: 'tasks',
+            order,
+            where: taskWhere(context.viewer, filter),
+            hasOneIndex: hasOneIndex(filter, order.by),
+            statuses: severalStatuses(context.viewer, filter),
           },
         );
       },

@@ -1,6 +1,5 @@
 import { tasks } from '../db/tables/tasks.ts';
-import { countRows } from '../services/count-rows.ts';
-import { ownedBy, videoWhere } from '../services/filters.ts';
+import { hasOneIndex, ownedBy, videoWhere } from '../services/filters.ts';
 import { builder } from './builder.ts';
 import { DateTimeRange, FloatRange, IntRange, OrderDirection, orderOf, StringFilter } from './filters.ts';
 import { countOf, readList, relatedList } from './paging.ts';
@@ -129,15 +128,12 @@ builder.queryFields((t) => ({
       type: Video,
       args: { filter: t.arg({ type: VideoFilter }), orderBy: t.arg({ type: VideoOrder }) },
       resolve: (_root, args, context, info) => {
-        const { db, viewer } = context;
-        const where = videoWhere(viewer, args.filter ?? {});
+        const filter = args.filter ?? {};
+        const where = videoWhere(context.viewer, filter);
+        const order = { list: 'videos', ...orderOf(args.orderBy) } as const;
         return readList(
           { args, context, info },
-          {
-            order: { list: 'videos', ...orderOf(args.orderBy) },
-            rows: (page, within) => db.query.videos.findMany({ ...page, where: { AND: [where, ...within] } }),
-            count: () => countRows(db, 'videos', where),
-          },
+          { table: 'videos', order, where, hasOneIndex: hasOneIndex(filter, order.by) },
         );
       },
     },

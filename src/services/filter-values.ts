@@ -1,5 +1,5 @@
-import { type SQL, sql } from 'drizzle-orm';
-import type { AnyPgColumn } from 'drizzle-orm/pg-core';
+import { sql } from 'drizzle-orm';
+import { type Columns, condition } from './condition.ts';
 import { BadFilterError } from './errors.ts';
 
 export type Maybe<T> = T | null | undefined;
@@ -63,18 +63,22 @@ export function matches<Column extends string>(column: Column, filter: Maybe<Str
 const INDEXED_CHARACTERS = 255;
 const indexed = (text: string) => [...text].slice(0, INDEXED_CHARACTERS).join('');
 
+const LENGTH = sql.raw(String(INDEXED_CHARACTERS));
+const beginsWhole = ({ fileName }: Columns, beginning: string) =>
+  sql`left(${fileName}, ${LENGTH}) = ${beginning}`;
+const beginsLike = ({ fileName }: Columns, pattern: string) =>
+  sql`left(${fileName}, ${LENGTH}) like ${pattern}`;
+const beginsAsOne = ({ fileName }: Columns, beginnings: readonly string[]) =>
+  sql`left(${fileName}, ${LENGTH}) = any(${sql.param(beginnings)}::text[])`;
+
 /** A condition on a file name once more, in the words of the index, which alone would take longer names for the same. */
 export function matchesFileName(filter: Maybe<StringFilter>) {
   const { equals: whole, startsWith, in: several } = filter ?? {};
-  const inIndex = (condition: SQL) => ({
-    RAW: ({ fileName }: { fileName: AnyPgColumn }) =>
-      sql`left(${fileName}, ${sql.raw(String(INDEXED_CHARACTERS))}) ${condition}`,
-  });
   return [
     ...matches('fileName', filter),
-    ...(whole == null ? [] : [inIndex(sql`= ${indexed(whole)}`)]),
-    ...(startsWith == null ? [] : [inIndex(sql`like ${`${literally(indexed(startsWith))}%`}`)]),
-    ...(several == null ? [] : [inIndex(sql`= any(${sql.param(several.map(indexed))}::text[])`)]),
+    ...(whole == null ? [] : [condition(beginsWhole, indexed(whole))]),
+    ...(startsWith == null ? [] : [condition(beginsLike, `${literally(indexed(startsWith))}%`)]),
+    ...(several == null ? [] : [condition(beginsAsOne, several.map(indexed))]),
   ];
 }
 

@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm';
-import type { AnyPgColumn } from 'drizzle-orm/pg-core';
 import type { Database } from '../db/client.ts';
 import type { TaskStatus } from '../db/tables/tasks.ts';
+import { type Columns, condition } from './condition.ts';
 import { BadFilterError } from './errors.ts';
 import {
   equals,
@@ -104,20 +104,19 @@ function ofTeam(viewer: Viewer, teamId: Maybe<string>) {
  */
 function ofTeamByStatus(viewer: Viewer, teamId: Maybe<string>) {
   const [id] = teamsOf(viewer, teamId, false);
-  return id === undefined
-    ? NOTHING
-    : { RAW: ({ teamId: column }: TeamColumn) => sql`${column}::text = ${id}` };
+  return id === undefined ? NOTHING : condition(isTeamAsText, id);
 }
 
-interface TeamColumn {
-  readonly teamId: AnyPgColumn;
-}
+const isTeamAsText = ({ teamId }: Columns, id: string) => sql`${teamId}::text = ${id}`;
+
+const isOwnedIn = (table: string) => (_rows: Columns, id: string, teamIds: readonly string[]) =>
+  sql`exists (select from ${sql.identifier(table)} where id = ${id} and team_id = any(${sql.param(teamIds)}::uuid[]))`;
 
 /** What rows belong to as a whole: all of them are of its team. */
 const OWNERS = {
-  indexId: ['indexes', 'Index'],
-  importId: ['imports', 'Import'],
-  integrationId: ['integrations', 'Integration'],
+  indexId: ['Index', isOwnedIn('indexes')],
+  importId: ['Import', isOwnedIn('imports')],
+  integrationId: ['Integration', isOwnedIn('integrations')],
 } as const;
 type Owner = keyof typeof OWNERS;
 
@@ -127,11 +126,10 @@ type Owner = keyof typeof OWNERS;
  */
 function ownedRows(owner: Owner, publicId: Maybe<string>, teamIds: readonly string[]) {
   if (publicId == null) return [];
-  const [table, type] = OWNERS[owner];
+  const [type, isOwned] = OWNERS[owner];
   const id = fromPublicId(type, publicId);
   if (id === null || teamIds.length === 0) return [NOTHING];
-  const isOwned = sql`exists (select from ${sql.identifier(table)} where id = ${id} and team_id = any(${sql.param(teamIds)}::uuid[]))`;
-  return [{ [owner]: id }, { RAW: isOwned }];
+  return [{ [owner]: id }, condition(isOwned, id, teamIds)];
 }
 
 /** Tasks keep the id of a video that is deleted, and are found by it. */
@@ -228,6 +226,51 @@ export function checkWatchedFilter(filter: TaskFilter): void {
   const values = lists.reduce((sum, list) => sum + new Set(list).size, 0);
   if (values > MAX_WATCHED_VALUES)
     throw new BadFilterError(`The filter of a subscription takes at most ${MAX_WATCHED_VALUES} values.`);
+}
+
+/** Lists of these have an index of their own, in this order. */
+const LISTED_BY = {
+  createdAt: new Set(['indexId', 'importId', 'integrationId']),
+  updatedAt: new Set<string>(),
+};
+
+/**
+ * Whether the list that a filter asks for has an index of its own, so that its pages are read through that one whatever the
+ * values are: a list of a team, of what rows belong to, or of tasks of one status.
+ */
+export function hasOneIndex(
+  {
+    teamId: _,
+    status,
+    ...filter
+  }: { readonly teamId?: unknown; readonly status?: Maybe<readonly unknown[]> },
+  by: 'createdAt' | 'updatedAt',
+): boolean {
+  const given = Object.entries(filter).flatMap(([name, value]) => (value == null ? [] : [name]));
+  const [name, ...others] = given;
+  if (others.length > 0 || (name !== undefined && !LISTED_BY[by].has(name))) return false;
+  return (
+    status == null ||
+    (status.length === 1 && (name === undefined || (name === 'indexId' && by === 'createdAt')))
+  );
+}
+
+/** Several statuses and nothing else that tasks of a team, or of an index, are to have. */
+export interface SeveralStatuses {
+  readonly statuses: readonly string[];
+  readonly owner: 'team' | 'index';
+  readonly ownerId: string;
+}
+
+/** What a filter asks for, where it is several statuses and nothing else but whose tasks; null for any other. */
+export function severalStatuses(
+  viewer: Viewer,
+  { teamId, indexId, status, ...others }: TaskFilter,
+): SeveralStatuses | null {
+  const statuses = [...new Set(status)];
+  if (statuses.length < 2 || Object.values(others).some((value) => value != null)) return null;
+  const ownerId = indexId == null ? teamOf(viewer, teamId) : fromPublicId('Index', indexId);
+  return ownerId === null ? null : { statuses, owner: indexId == null ? 'team' : 'index', ownerId };
 }
 
 /** The imports that a viewer may see and a filter matches; of running ones, those count as having failures that have some already. */

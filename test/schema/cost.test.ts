@@ -281,3 +281,19 @@ test('every list that has pages costs what is below it as often as a page is lon
     expect(multiplier({ first: 0 })).toEqual({ field: 1, multiplier: 0 });
   }
 });
+
+test('a document that was answered for short pages is refused for long ones, however often it comes, and answered again', async () => {
+  const query = `query ($system: String, $n: Int) { ${nested('first: $n')} }`;
+  const codesFor = async (n: number) => {
+    const [answer] = await overHttp({ query, variables: { n } });
+    return answer?.errors?.map(({ extensions }) => extensions?.code) ?? [];
+  };
+  for (const [n, codes] of [
+    [2, []],
+    [2, []],
+    [60, ['QUERY_TOO_COMPLEX']],
+    [60, ['QUERY_TOO_COMPLEX']],
+    [2, []],
+  ] as const)
+    expect(await codesFor(n)).toEqual(codes);
+});

@@ -130,6 +130,35 @@ const insertTasks = (rows: Rows, { ofImports, teamId, indexId }: Owner) =>
     [ofImports, teamId, indexId, STATUSES],
   );
 
+/** As text of a statement. */
+const literalOf = (value: unknown): string =>
+  pg.escapeLiteral(Array.isArray(value) ? `{${value.join()}}` : String(value));
+
+/** The same of a statement that is planned once for all values, as one that connections keep may be. */
+async function rowsReadByOnePlan(request: () => Promise<unknown>) {
+  await request();
+  statements = [];
+  // Asked the second time, it is as it will be kept.
+  await request();
+  const statement = statements.findLast(({ text }) => text.includes('"tasks" as "d'));
+  statements = null;
+  if (!statement) throw new Error('no statement was seen');
+  await rows.all(`prepare kept as ${statement.text}`);
+  await rows.all('set plan_cache_mode = force_generic_plan');
+  try {
+    const values = statement.values.map(literalOf).join();
+    const [row] = await rows.all<{ 'QUERY PLAN': readonly [{ Plan: PlanNode }] }>(
+      `explain (analyze, buffers off, format json) execute kept(${values})`,
+    );
+    const plan = row?.['QUERY PLAN'][0].Plan;
+    if (!plan) throw new Error('there is no plan');
+    return { read: readOf(plan, 'tasks'), plan: describePlan(plan, 0) };
+  } finally {
+    await rows.all('reset plan_cache_mode');
+    await rows.all('deallocate kept');
+  }
+}
+
 /** How many rows of its table the reading statement of a request has read, those included that it dropped. */
 async function rowsRead(
   table: string,
@@ -222,14 +251,49 @@ describe('a page of tasks reads its own rows only, wherever it is', () => {
       await expectOwnRowsOnly('tasks', () => server.query(TASKS, { ...page, filter }));
   });
 
-  test.each(['ASC', 'DESC'] as const)('by the last change, %s', async (direction) => {
+  test.each<readonly ['ASC' | 'DESC', string, () => TaskFilter]>([
+    ['ASC', 'of the team', () => ({})],
+    ['DESC', 'of the team', () => ({})],
+    ['DESC', 'of an index', () => ({ indexId: `idx_${team.indexId}` })],
+    ['DESC', 'of a status that few have', () => ({ status: ['FAILED'] })],
+    ['ASC', 'of a status that many have', () => ({ status: ['READY'] })],
+  ])('by the last change, %s, %s', async (direction, _, filterOf) => {
+    const filter = filterOf();
     const orderBy = { field: 'UPDATED_AT', direction } as const;
     const edges = async (variables: object) =>
-      (await server.query(TASKS, { ...variables, orderBy })).tasks.edges;
-    const middle = () =>
-      edges({ filter: { updatedAt: direction === 'ASC' ? { gte: MIDDLE } : { lt: MIDDLE } }, first: 1 });
+      (await server.query(TASKS, { filter, ...variables, orderBy })).tasks.edges;
+    const updatedAt = direction === 'ASC' ? { gte: MIDDLE } : { lt: MIDDLE };
+    const middle = () => edges({ filter: { ...filter, updatedAt }, first: 1 });
     for (const page of await pagesOf(edges, middle))
-      await expectOwnRowsOnly('tasks', () => server.query(TASKS, { ...page, orderBy }));
+      await expectOwnRowsOnly('tasks', () => server.query(TASKS, { filter, ...page, orderBy }));
+  });
+
+  test.each<readonly [string, 'CREATED_AT' | 'UPDATED_AT', () => TaskFilter]>([
+    ['of the team', 'CREATED_AT', () => ({})],
+    ['of the team by the last change', 'UPDATED_AT', () => ({})],
+    ['of an index', 'CREATED_AT', () => ({ indexId: `idx_${team.indexId}` })],
+  ])('by several statuses, %s: as many of each, and its own', async (_, field, filterOf) => {
+    // The newest are all PENDING.
+    const filter = { ...filterOf(), status: ['FAILED', 'CANCELED', 'UPLOADING'] as const };
+    const orderBy = { field, direction: 'DESC' } as const;
+    const edges = async (variables: object) =>
+      (await server.query(TASKS, { filter, ...variables, orderBy })).tasks.edges;
+    const middle = () => edges({ filter: { ...filter, createdAt: { lt: MIDDLE } }, first: 1 });
+    for (const page of await pagesOf(edges, middle)) {
+      const { read, plan } = await rowsRead('tasks', () => server.query(TASKS, { filter, ...page, orderBy }));
+      expect(read, plan).toBeLessThanOrEqual((filter.status.length + 1) * (PAGE + 1));
+    }
+  });
+
+  test.each(filters.slice(0, -1))('%s, planned once for all values', async (_, filterOf) => {
+    const filter = await filterOf();
+    const [middle] = (
+      await server.query(TASKS, { filter: { ...filter, createdAt: { lt: MIDDLE } }, first: 1 })
+    ).tasks.edges;
+    for (const page of [{}, { first: PAGE, after: middle?.cursor ?? null }, { last: PAGE }]) {
+      const { read, plan } = await rowsReadByOnePlan(() => server.query(TASKS, { ...page, filter }));
+      expect(read, plan).toBeLessThanOrEqual(MOST_READ);
+    }
   });
 
   test.each<readonly [string, TaskFilter]>([

@@ -162,8 +162,10 @@ export const tasks = snakeCase.table(
     index('tasks_by_updated').on(t.teamId, t.updatedAt, t.id),
     // Teams as texts: see how lists are filtered.
     index('tasks_by_status').on(t.status, sql`(${t.teamId}::text)`, t.createdAt, t.id),
+    index('tasks_by_status_updated').on(t.status, sql`(${t.teamId}::text)`, t.updatedAt, t.id),
     index('tasks_by_index_status').on(t.indexId, t.status, t.createdAt, t.id),
     index('tasks_by_index').on(t.indexId, t.createdAt, t.id),
+    index('tasks_by_index_updated').on(t.indexId, t.updatedAt, t.id),
     // Names are cut to what every index entry can hold; whoever looks by them compares the whole, too.
     index('tasks_by_file_name').on(t.teamId, startOf(t.fileName), t.createdAt, t.id),
     index('tasks_by_external_id')

@@ -1,0 +1,2 @@
+CREATE INDEX "tasks_by_status_updated" ON "tasks" ("status",("team_id"::text),"updated_at","id");--> statement-breakpoint
+CREATE INDEX "tasks_by_index_updated" ON "tasks" ("index_id","updated_at","id");
