@@ -10,7 +10,7 @@ const SHOWN = 3;
 
 /**
  * The boxes ftyp and moov of a CMAF track (ISO/IEC 23000-19, 7.3).
- * @param skipped ticks at the begin that are not heard
+ * @param skipped ticks at the begin that are neither seen nor heard
  */
 export function makeInitSegment(track: Mp4Track, skipped: number): Buffer {
   const brands = letters('iso6cmfcmp41');
