@@ -3,6 +3,7 @@ import { mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { cutMp4 } from '../../dist/media/stream/cut-mp4.js';
 import { readMp4 } from '../../dist/media/stream/mp4.js';
+import { loadLibrary } from '../libraries.mjs';
 
 // mediabunny's HLS muxer can reject a promise that nobody awaits when two tracks end, after its files are complete.
 process.on('unhandledRejection', (error) => {
@@ -32,7 +33,7 @@ async function cutByUs({ path, folder, segmentSeconds }) {
 }
 
 async function cutByMediabunny({ path, folder, segmentSeconds }) {
-  const bunny = await import('mediabunny');
+  const bunny = await loadLibrary('mediabunny');
   const input = new bunny.Input({ formats: [bunny.MP4], source: new bunny.FilePathSource(path) });
   const format = new bunny.HlsOutputFormat({
     segmentFormat: new bunny.CmafOutputFormat(),

@@ -89,7 +89,9 @@ describe('cutMp4', () => {
       expect(tracks.map(({ kind }) => kind)).toEqual(['video', 'audio'].slice(0, tracks.length));
       for (const [index, codecs] of (CASES[name]?.codecs ?? []).entries())
         expect(tracks[index]?.codecs).toMatch(codecs);
-      expect(tracks[0]).toMatchObject({ width: 320, height: 180 });
+      expect(tracks[0]).toMatchObject({ width: 320, height: 180, channels: 0 });
+      for (const sound of tracks.slice(1))
+        expect(sound).toMatchObject({ width: 0, channels: 2, frameRate: null });
       const seconds = tracks.map(({ duration }) => duration);
       expect(Math.min(...seconds)).toBeGreaterThan(6.3);
       expect(Math.max(...seconds)).toBeLessThan(6.55);
