@@ -22,6 +22,12 @@ const BENCHMARKS = {
     run: () => import('./hostile.mjs'),
     takesOptions: true,
   },
+  media: {
+    about:
+      'what is made of stored files [--table copy|imports|full] [--rounds N] [--seconds N,N] [--clips N] [--full N] [--folder PATH]',
+    run: () => import('./media.mjs'),
+    takesOptions: true,
+  },
   progress: {
     about:
       'live progress with many subscribers [--rounds N] [--subscribers N,N] [--tasks N] [--part fanout|paced|reports]',

@@ -15,27 +15,27 @@ const SMALL = /-(1|2\.5)\./;
 
 /**
  * Imports without full ingestion beside a shell loop of ffprobe, sha256sum and cp over the same files; prints the table.
- * @param options.count how many files
+ * @param options.clips how many
  */
-export async function measurePlainImports({ rounds, count, folder }) {
-  const clips = (await makeBenchClips(join(folder, 'clips'))).filter((path) => SMALL.test(path));
+export async function measurePlainImports({ rounds, clips: count, folder }) {
+  const small = (await makeBenchClips(join(folder, 'clips'))).filter((path) => SMALL.test(path));
   await measure({
     folder,
     rounds,
     title: `Import of ${count} clips, without full ingestion`,
-    fill: (to) => copyMarked(clips, count, to),
+    fill: (to) => copyMarked(small, count, to),
     sluice: {},
     peers: { 'ffprobe + sha256sum + cp, one by one': COPY_AND_PROBE },
   });
 }
 
 /** Full ingestion beside the commands of ffmpeg that make the same; prints the table. */
-export async function measureFullImports({ rounds, count, seconds, folder }) {
+export async function measureFullImports({ rounds, full: count, folder }) {
   await measure({
     folder,
     rounds,
-    title: `Full ingestion of ${count} clips of ${seconds} s, 720p H.264/AAC in MP4`,
-    fill: (to) => encode(to, { count, seconds }),
+    title: `Full ingestion of ${count} clips of ${SECONDS} s, 720p H.264/AAC in MP4`,
+    fill: (to) => encode(to, { count, seconds: SECONDS }),
     sluice: { fullIngestion: true },
     peers: {
       'ffmpeg, one command after the other': INGEST_ONE_BY_ONE,
@@ -43,6 +43,9 @@ export async function measureFullImports({ rounds, count, seconds, folder }) {
     },
   });
 }
+
+/** Of each clip that is fully ingested. */
+const SECONDS = 30;
 
 const HEAD = ['', 'seconds', 'files/s', 'x first peer', 'CPU s'];
 const SLUICE = 'Sluice: from startImport to the last READY';
@@ -121,7 +124,7 @@ function print({ title, rows, files, names }) {
 }
 
 /** Encodes clips once and keeps them beside. */
-async function encode(to, { count, seconds }) {
+async function encode(to, { count, seconds: SECONDS }) {
   const kept = join(to, '..', `full-${seconds}`);
   await mkdir(kept, { recursive: true });
   const there = await readdir(kept);

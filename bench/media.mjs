@@ -1,0 +1,40 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { installPeers } from './libraries.mjs';
+
+/** The tables by name. */
+const TABLES = {
+  copy: async (options) => (await import('./media/copy.mjs')).measureCopy(options),
+  imports: async (options) => (await import('./media/imports.mjs')).measurePlainImports(options),
+  full: async (options) => (await import('./media/imports.mjs')).measureFullImports(options),
+};
+
+/**
+ * What is made of stored files, beside what others make of the same files; prints the tables.
+ * @param args --table copy|imports|full (all), --rounds N (5), --seconds N,N (60,600) of video that is copied, --clips N (200) that are
+ * imported, --full N (6) of 30 s that are fully ingested, --folder PATH (of the encoded files, kept, and of what is made)
+ */
+export async function run(args) {
+  const text = { type: 'string' };
+  const { values } = parseArgs({
+    args,
+    options: { table: text, rounds: text, seconds: text, clips: text, full: text, folder: text },
+  });
+  installPeers();
+  const folder = values.folder ?? (await mkdtemp(join(tmpdir(), 'sluice-bench-media-')));
+  const options = {
+    folder,
+    rounds: Number(values.rounds ?? 5),
+    lengths: (values.seconds ?? '60,600').split(',').map(Number),
+    clips: Number(values.clips ?? 200),
+    full: Number(values.full ?? 6),
+  };
+  try {
+    for (const [name, measure] of Object.entries(TABLES))
+      if (values.table === undefined || values.table === name) await measure(options);
+  } finally {
+    if (values.folder === undefined) await rm(folder, { recursive: true, force: true });
+  }
+}
