@@ -96,10 +96,10 @@ export function encodeAudioTrack(stream: Stream, context: CodecContext, track: W
 
   return {
     take: decode,
-    end() {
+    async end() {
       decode(null);
       endPipe();
-      encoder.encode(null);
+      await encoder.finish();
     },
     free() {
       pipe?.free();

@@ -15,6 +15,11 @@ export class CopyMisfitError extends Error {
 /** Errors of the machine, which say nothing about what was to be written. */
 const OF_THE_MACHINE: ReadonlySet<number> = new Set([AVERROR_EIO, AVERROR_ENOMEM, AVERROR_ENOSPC]);
 
+/** Whether FFmpeg refuses what a file is, and not the machine what FFmpeg wants. */
+export function isRefusal(error: unknown): error is FFmpegError {
+  return error instanceof FFmpegError && !OF_THE_MACHINE.has(error.code);
+}
+
 /**
  * Does something for copied tracks.
  * @throws {CopyMisfitError} when FFmpeg refuses it for what the tracks are.
@@ -24,7 +29,6 @@ export function fitting<T>(streams: readonly number[], what: () => T): T {
   try {
     return what();
   } catch (error) {
-    const refused = error instanceof FFmpegError && !OF_THE_MACHINE.has(error.code);
-    throw refused && streams.length > 0 ? new CopyMisfitError(streams, error.message) : error;
+    throw isRefusal(error) && streams.length > 0 ? new CopyMisfitError(streams, error.message) : error;
   }
 }

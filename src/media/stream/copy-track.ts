@@ -26,7 +26,7 @@ export function copyTrack(stream: Stream, track: WrittenTrack): SourceTrack {
       latest = packet.dts;
       fitting([index], () => track.write(packet));
     },
-    end() {},
+    end: () => Promise.resolve(),
     free() {},
   };
 }

@@ -1,7 +1,7 @@
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { broken } from '../errors.ts';
-import { CopyMisfitError } from './copy-misfit.ts';
+import { CopyMisfitError, isRefusal } from './copy-misfit.ts';
 import { type CutTrack, cutMp4 } from './cut-mp4.ts';
 import { type MadeTrack, makeMp4, type TrackOrder } from './make-mp4.ts';
 import { type Mp4, readMp4 } from './mp4.ts';
@@ -82,7 +82,7 @@ async function cutMade(
     trimsStart: facts.trimsStart && !mp4,
   };
   try {
-    const made = await makeMp4({ source: path, target }, order, (done) => report(done * share));
+    const made = await makeMp4({ source: path, target }, order, (done) => report(done * share)).catch(refuse);
     assertMade(made);
     return await cutWhole(target, {
       made,
@@ -93,6 +93,11 @@ async function cutMade(
   } finally {
     await rm(target, { force: true });
   }
+}
+
+/** What FFmpeg has decoded and cannot encode or write, for its size or its times, is the file's fault. */
+function refuse(error: unknown): never {
+  throw isRefusal(error) ? broken('no stream can be made of its pictures and its sound') : error;
 }
 
 function assertMade(made: readonly MadeTrack[]): void {
@@ -128,5 +133,5 @@ async function cutWhole(
   }
   const copied = tracks.filter(({ how }) => how === 'COPY').map(({ stream }) => stream);
   if (copied.length > 0) throw new CopyMisfitError(copied, 'its tables cannot be cut');
-  throw new Error('The MP4 that was made cannot be cut');
+  throw broken('its times make no sense');
 }

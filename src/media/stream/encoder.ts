@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   AV_CODEC_FLAG_GLOBAL_HEADER,
   AVERROR_EAGAIN,
@@ -30,10 +31,15 @@ export function openEncoder(name: string, setUp: (context: CodecContext) => void
 /** An encoder and the track that its packets go to. */
 export interface TrackEncoder {
   /**
-   * Encodes a frame whose times are in the encoder's unit; null at the end.
+   * Encodes a frame whose times are in the encoder's unit.
    * @throws {FFmpegError} when it cannot be encoded, or its packets cannot be written.
    */
-  encode(frame: Frame | null): void;
+  encode(frame: Frame): void;
+  /**
+   * Writes what the encoder has held back, which may be a second of pictures and more; the event loop has turns meanwhile.
+   * @throws {FFmpegError}
+   */
+  finish(): Promise<void>;
   free(): void;
 }
 
@@ -42,17 +48,29 @@ export function encodeInto(track: WrittenTrack, context: CodecContext): TrackEnc
   const packet = new Packet();
   packet.alloc();
   const unit = context.timeBase;
+  function send(frame: Frame | null): void {
+    FFmpegError.throwIfError(context.sendFrameSync(frame), 'encoder');
+  }
+
+  /** Writes one packet; false when none is ready. */
+  function write(): boolean {
+    const code = context.receivePacketSync(packet);
+    if (code === AVERROR_EAGAIN || code === AVERROR_EOF) return false;
+    FFmpegError.throwIfError(code, 'encoder');
+    packet.rescaleTs(unit, track.unit());
+    track.write(packet);
+    packet.unref();
+    return true;
+  }
+
   return {
     encode(frame) {
-      FFmpegError.throwIfError(context.sendFrameSync(frame), 'encoder');
-      for (;;) {
-        const code = context.receivePacketSync(packet);
-        if (code === AVERROR_EAGAIN || code === AVERROR_EOF) return;
-        FFmpegError.throwIfError(code, 'encoder');
-        packet.rescaleTs(unit, track.unit());
-        track.write(packet);
-        packet.unref();
-      }
+      send(frame);
+      while (write());
+    },
+    async finish() {
+      send(null);
+      while (write()) await nextTurn();
     },
     free: () => packet.free(),
   };

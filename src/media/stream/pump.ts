@@ -26,6 +26,8 @@ export interface PumpOptions {
 
 /** Broadcasts, whose clock may begin anew. */
 const MAY_JUMP: ReadonlySet<string> = new Set(['mpegts', 'mpeg']);
+/** A sound that goes on so much later is none: a few wrong bytes must not become days of silence. */
+const LONGEST_GAP_SECONDS = 600;
 /** The event loop has a turn so often, so that progress leaves the process. */
 const TURN_MS = 50;
 
@@ -44,8 +46,10 @@ export async function pumpPackets(video: OpenVideo, options: PumpOptions): Promi
       const lane = lanes.get(packet.streamIndex);
       if (lane) {
         clock.shift(packet, lane.unit);
-        progress.note(packet, lane.seconds);
-        if (!lane.isSkipped(packet)) lane.take(packet);
+        if (!lane.isSkipped(packet, progress.reached())) {
+          progress.note(packet, lane.seconds);
+          lane.take(packet);
+        }
       }
       packet.unref();
       if (performance.now() < turnAt) continue;
@@ -53,7 +57,7 @@ export async function pumpPackets(video: OpenVideo, options: PumpOptions): Promi
       await nextTurn();
       turnAt = performance.now() + TURN_MS;
     }
-    for (const { work } of options.tracks) work.end();
+    for (const { work } of options.tracks) await work.end();
   } finally {
     packet.free();
   }
@@ -63,22 +67,31 @@ export async function pumpPackets(video: OpenVideo, options: PumpOptions): Promi
 interface Lane {
   readonly unit: Rational;
   readonly seconds: number;
-  isSkipped(packet: Packet): boolean;
+  /** `reached`: seconds of the presentation that were read so far. */
+  isSkipped(packet: Packet, reached: number): boolean;
   take(packet: Packet): void;
 }
 
-function createLanes({ stream: shown }: OpenVideo, options: PumpOptions): ReadonlyMap<number, Lane> {
+function createLanes({ stream: shown, context }: OpenVideo, options: PumpOptions): ReadonlyMap<number, Lane> {
+  const told = Math.max(0, Number(context.duration) / 1e6);
   const streams = new Map(options.tracks.map(({ stream }) => [stream.index, stream]));
   const lanes = new Map<number, Lane>();
   for (const [index, stream] of streams) {
     const tracks = options.tracks.filter((track) => track.stream.index === index);
     const seconds = unitOf(stream);
-    const trims = options.trimsStart && index !== shown.index;
+    const isShown = index === shown.index;
+    const trims = options.trimsStart && !isShown;
     lanes.set(index, {
       unit: stream.timeBase,
       seconds,
-      isSkipped: (packet) => trims && packet.pts !== AV_NOPTS_VALUE && packet.pts + packet.duration <= 0n,
-      take: createTaker(tracks, index === shown.index),
+      isSkipped(packet, reached) {
+        if (isShown || packet.pts === AV_NOPTS_VALUE) return false;
+        const at = Number(packet.pts) * seconds;
+        return (
+          at > Math.max(told, reached) + LONGEST_GAP_SECONDS || (trims && packet.pts + packet.duration <= 0n)
+        );
+      },
+      take: createTaker(tracks, isShown),
     });
   }
   return lanes;
@@ -100,12 +113,13 @@ function createTaker(tracks: readonly PumpedTrack[], isShown: boolean): (packet:
 function createProgress(
   duration: number,
   onProgress: (fraction: number) => void,
-): { note(packet: Packet, seconds: number): void; report(): void } {
+): { note(packet: Packet, seconds: number): void; reached(): number; report(): void } {
   let reached = 0;
   return {
     note(packet, seconds) {
       if (packet.dts !== AV_NOPTS_VALUE) reached = Math.max(reached, Number(packet.dts) * seconds);
     },
+    reached: () => reached,
     report() {
       if (duration > 0) onProgress(Math.min(1, reached / duration));
     },

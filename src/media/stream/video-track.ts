@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { AV_NOPTS_VALUE, AV_PICTURE_TYPE_I, AV_PICTURE_TYPE_NONE } from 'node-av/constants';
 import { type CodecContext, Frame, type Packet, type Rational, type Stream } from 'node-av/lib';
 import { isClean, openDecoder } from '../decode.ts';
@@ -81,22 +82,26 @@ export async function encodeVideoTrack(
     drain();
   }
 
-  function decode(packet: Packet | null): void {
+  /** Goes on from frame to frame as it is asked to. */
+  function* decode(packet: Packet | null): Generator<void> {
     // A packet that cannot be decoded is one picture less, or a few.
     decoder.sendPacketSync(packet);
     while (decoder.receiveFrameSync(frame) >= 0) {
       hasBegun ||= isClean(frame);
       if (hasBegun && frame.width > 0 && times.settle(frame)) filter();
       frame.unref();
+      yield;
     }
   }
 
   return {
-    take: decode,
-    end() {
-      decode(null);
+    take(packet) {
+      for (const _ of decode(packet));
+    },
+    async end() {
+      for (const _ of decode(null)) await nextTurn();
       endPipe();
-      for (const { encoder } of outputs) encoder.encode(null);
+      for (const { encoder } of outputs) await encoder.finish();
     },
     free() {
       pipe?.free();

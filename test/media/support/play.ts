@@ -47,6 +47,8 @@ const SCRIPT = `
   });
 `;
 const PAGE = '<!doctype html><body style="margin:0"><video muted style="height:100vh"></video>';
+const require = createRequire(import.meta.url);
+const LIBRARY = require.resolve('hls.js/dist/hls.min.js');
 const LONGEST_MS = 30_000;
 
 /**
@@ -61,8 +63,7 @@ export async function playStream(browser: Browser, folder: string): Promise<Play
   try {
     await page.route('**/player.html', (route) => route.fulfill({ contentType: 'text/html', body: PAGE }));
     await page.goto(origin.url('player.html'));
-    const library = createRequire(import.meta.url).resolve('hls.js/dist/hls.min.js');
-    await page.addScriptTag({ content: await readFile(library, 'utf8') });
+    await page.addScriptTag({ content: await readFile(LIBRARY, 'utf8') });
     await page.addScriptTag({ content: SCRIPT });
     await waitFor('describe().currentTime > describe().duration / 3');
     const picture = await page.screenshot();
