@@ -17,6 +17,11 @@ const BENCHMARKS = {
     run: () => import('./plan.mjs'),
     takesOptions: true,
   },
+  media: {
+    about: 'what is made of stored files [--table copy] [--rounds N] [--seconds N,N] [--folder PATH]',
+    run: () => import('./media.mjs'),
+    takesOptions: true,
+  },
   progress: {
     about:
       'live progress with many subscribers [--rounds N] [--subscribers N,N] [--tasks N] [--part fanout|paced|reports]',

@@ -1,6 +1,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import { allocateBatchMemory, type Batch, createBatch } from './batch.ts';
 import { makeFragmentHead } from './fragment.ts';
+import { splitPart } from './fragments.ts';
 import type { Segment } from './media-playlist.ts';
 import { createRangeFinder } from './sample-ranges.ts';
 import { orderSteps, type TrackPlan } from './track-plan.ts';
@@ -56,31 +57,34 @@ async function writeOutputs(
 
 /** All that is to be written, in batches; fills in the segments on the way. */
 function* makeBatches(plans: readonly TrackPlan[], segments: readonly Segment[][]): Generator<Batch> {
-  const finders = plans.map(({ track }) => createRangeFinder(track.samples));
-  const ends = plans.map(({ init }) => init.length);
   let batch = createBatch(plans.length);
-  for (const [output, { init }] of plans.entries()) batch.addOwn(output, init);
-  for (const { plan: output, part, sequence } of orderSteps(plans)) {
-    const plan = plans[output];
-    const ranges = finders[output]?.next(part);
-    if (plan === undefined || ranges === undefined) continue;
+  const tracks = plans.map(({ track, init }, output) => {
+    batch.addOwn(output, init);
+    return { finder: createRangeFinder(track.samples), end: init.length, sequence: 0 };
+  });
+  for (const { plan: output, part } of orderSteps(plans)) {
+    const [plan, track] = [plans[output], tracks[output]];
+    if (plan === undefined || track === undefined) continue;
     const { samples, timescale } = plan.track;
-    const bytes = ranges.reduce((sum, { length }) => sum + length, 0);
-    const head = makeFragmentHead({ samples, part, placement: plan.placement, sequence, bytes });
-    const offset = ends[output] ?? 0;
-    ends[output] = offset + head.length + bytes;
-    segments[output]?.push({ duration: part.duration / timescale, offset, bytes: head.length + bytes });
-    batch.addOwn(output, head);
-    for (const range of ranges) {
-      for (let taken = 0; taken < range.length; ) {
-        if (batch.isFull()) {
-          yield batch;
-          batch = createBatch(plans.length);
+    const offset = track.end;
+    for (const fragment of splitPart(samples, part)) {
+      track.sequence += 1;
+      const { placement } = plan;
+      const head = makeFragmentHead({ samples, fragment, placement, sequence: track.sequence });
+      track.end += head.length + fragment.bytes;
+      batch.addOwn(output, head);
+      for (const range of track.finder.rangesUntil(fragment.end)) {
+        for (let taken = 0; taken < range.length; ) {
+          if (batch.isFull()) {
+            yield batch;
+            batch = createBatch(plans.length);
+          }
+          const rest = { offset: range.offset + taken, length: range.length - taken };
+          taken += batch.addRange(output, rest);
         }
-        const rest = { offset: range.offset + taken, length: range.length - taken };
-        taken += batch.addRange(output, rest);
       }
     }
+    segments[output]?.push({ duration: part.duration / timescale, offset, bytes: track.end - offset });
   }
   yield batch;
 }

@@ -1,5 +1,6 @@
 import { box, fullBox, letters, words } from './box-writer.ts';
 import type { Part } from './cut-points.ts';
+import type { Fragment } from './fragments.ts';
 import { TRACK_ID } from './init-segment.ts';
 import type { Placement } from './placement.ts';
 import type { SampleTable } from './sample-table.ts';
@@ -24,34 +25,32 @@ const TFDT_BYTES = 20;
 
 export interface FragmentOptions {
   readonly samples: SampleTable;
-  readonly part: Part;
+  readonly fragment: Fragment;
   readonly placement: Placement;
-  /** 1 for the first. */
+  /** 1 for the first of its track. */
   readonly sequence: number;
-  /** The bytes of the samples. */
-  readonly bytes: number;
 }
 
-/** The box moof and the head of the box mdat for the samples of a part (ISO/IEC 14496-12, 8.8); their bytes come next. */
-export function makeFragmentHead({ samples, part, placement, sequence, bytes }: FragmentOptions): Buffer {
-  const shape = shapeOf(samples, part, placement);
+/** The box moof and the head of the box mdat for some samples (ISO/IEC 14496-12, 8.8); their bytes come next. */
+export function makeFragmentHead({ samples, fragment, placement, sequence }: FragmentOptions): Buffer {
+  const shape = shapeOf(samples, fragment, placement);
   const tfhd = fullBox(
     'tfhd',
     { flags: BASE_IS_MOOF | DEFAULT_FLAGS | (shape.flags & DURATIONS ? 0 : DEFAULT_DURATION) },
     words(TRACK_ID, ...(shape.flags & DURATIONS ? [] : [shape.duration]), shape.laterFlags),
   );
-  const head = mdatHead(bytes);
+  const head = mdatHead(fragment.bytes);
   const runHead = 12 + 4 + 4 + (shape.flags & FIRST_FLAGS ? 4 : 0);
-  const runBytes = runHead + (part.end - part.first) * shape.width;
+  const runBytes = runHead + (fragment.end - fragment.first) * shape.width;
   const moofBytes = 8 + MFHD_BYTES + 8 + tfhd.length + TFDT_BYTES + runBytes;
   const first = shape.flags & FIRST_FLAGS ? [SYNC] : [];
   const run = fullBox(
     'trun',
     { version: 1, flags: shape.flags },
-    words(part.end - part.first, moofBytes + head.length, ...first),
-    makeEntries(samples, part, { ...shape, advance: placement.advance }),
+    words(fragment.end - fragment.first, moofBytes + head.length, ...first),
+    makeEntries(samples, fragment, { ...shape, advance: placement.advance }),
   );
-  const time = placement.base + part.time;
+  const time = placement.base + fragment.time;
   const tfdt = fullBox('tfdt', { version: 1 }, words(Math.floor(time / 2 ** 32), time));
   return Buffer.concat([
     box('moof', fullBox('mfhd', {}, words(sequence)), box('traf', tfhd, tfdt, run)),
@@ -92,7 +91,7 @@ function shapeOf(samples: SampleTable, { first, end }: Part, { advance }: Placem
     (sameDuration ? 0 : DURATIONS) |
     (anyOffset ? OFFSETS : 0) |
     (flagsEach ? FLAGS : 0) |
-    (sync !== null && onlyFirstSync ? FIRST_FLAGS : 0);
+    (onlyFirstSync && sync?.[first] === 1 ? FIRST_FLAGS : 0);
   const each = [SIZES, DURATIONS, OFFSETS, FLAGS].filter((flag) => flags & flag).length;
   return { flags, duration, laterFlags: sync === null ? SYNC : NOT_SYNC, width: each * 4 };
 }

@@ -1,18 +1,17 @@
-import type { Part } from './cut-points.ts';
 import type { SampleTable } from './sample-table.ts';
 
+/** Where samples lie in the file. */
 export interface SampleRange {
   readonly offset: number;
   readonly length: number;
 }
 
-/** Where samples lie in the file. */
+/** Goes through the samples of a track once, in the order of decoding. */
 export interface RangeFinder {
-  /** The ranges of a part, in the order of decoding. Parts are asked for in order. */
-  next(part: Part): readonly SampleRange[];
+  /** The samples before `end` that were not asked for yet, range by range. To be read to its end. */
+  rangesUntil(end: number): Generator<SampleRange>;
 }
 
-/** Goes through the chunks of a track once. */
 export function createRangeFinder({ chunks, sizes }: SampleTable): RangeFinder {
   const { offsets, firstSamples } = chunks;
   let chunk = 0;
@@ -32,13 +31,11 @@ export function createRangeFinder({ chunks, sizes }: SampleTable): RangeFinder {
   };
 
   return {
-    next({ end }) {
-      const ranges: SampleRange[] = [];
+    *rangesUntil(end) {
       while (sample < end) {
         const range = takeFromChunk(end);
-        if (range.length > 0) ranges.push(range);
+        if (range.length > 0) yield range;
       }
-      return ranges;
     },
   };
 }

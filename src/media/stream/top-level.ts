@@ -5,24 +5,10 @@ import { readExactly } from './read-exactly.ts';
 const MOST_MOOV_BYTES = 64 * 1024 * 1024;
 const MOST_BOXES = 1000;
 const HEADER = 16;
-/** What may stand before the index of an MP4 or MOV. */
-const HARMLESS = new Set([
-  'ftyp',
-  'free',
-  'skip',
-  'wide',
-  'mdat',
-  'pnot',
-  'PICT',
-  'uuid',
-  'meta',
-  'udta',
-  'pdin',
-]);
 
 /**
  * The content of the box moov.
- * @throws {NotPlainError} when there is none, it is larger than 64 MiB, or something unknown stands before it.
+ * @throws {NotPlainError} when there is none, it is larger than 64 MiB, or fragments stand before it.
  */
 export async function readMoov(handle: FileHandle, size: number): Promise<Buffer> {
   const header = Buffer.alloc(HEADER);
@@ -34,7 +20,7 @@ export async function readMoov(handle: FileHandle, size: number): Promise<Buffer
     const length = short === 1 ? Number(header.readBigUInt64BE(8)) : short === 0 ? size - at : short;
     const start = at + (short === 1 ? HEADER : 8);
     if (type === 'moov') return await readContent(handle, { start, end: at + length, size });
-    if (!HARMLESS.has(type) || at + length < start) break;
+    if (type === 'moof' || at + length < start) break;
     at += length;
   }
   throw new NotPlainError('it has no index');

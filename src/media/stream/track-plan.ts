@@ -42,14 +42,12 @@ export interface Step {
   /** Which of the plans. */
   readonly plan: number;
   readonly part: Part;
-  /** 1 for the first of its track. */
-  readonly sequence: number;
 }
 
 /** The parts of all tracks in the order of their times, in which most files hold them. */
 export function orderSteps(plans: readonly TrackPlan[]): readonly Step[] {
   const steps = plans.flatMap(({ parts, track }, plan) =>
-    parts.map((part, index) => ({ plan, part, sequence: index + 1, at: part.time / track.timescale })),
+    parts.map((part) => ({ plan, part, at: part.time / track.timescale })),
   );
   return steps.sort((one, other) => one.at - other.at);
 }

@@ -108,7 +108,7 @@ describe('readMp4', () => {
         for (const { at: place, value } of changes) file.set(value, place);
         ends.add(await endOf(file));
       }),
-      { numRuns: 150 },
+      { numRuns: 100 },
     );
     expect(ends).toContain('cut');
     expect(ends).toContain('null');

@@ -6,6 +6,8 @@ import { FFmpegError, FormatContext, Packet } from 'node-av/lib';
 export interface TrackPackets {
   /** The hash of each packet, in the order of decoding. */
   readonly hashes: readonly string[];
+  /** Which of them can be decoded without those before. */
+  readonly keys: readonly number[];
   /** When each is shown, in microseconds. */
   readonly shownAt: readonly number[];
 }
@@ -14,12 +16,13 @@ export interface TrackPackets {
 export async function readPackets(path: string): Promise<readonly TrackPackets[]> {
   await using input = new FormatContext();
   FFmpegError.throwIfError(await input.openInput(path), path);
-  const tracks = input.streams.map(() => ({ hashes: [] as string[], shownAt: [] as number[] }));
+  const tracks = input.streams.map(createTrack);
   const units = input.streams.map(({ timeBase }) => timeBase.toDouble());
   using packet = new Packet();
   packet.alloc();
   while (input.readFrameSync(packet) >= 0) {
     const track = tracks[packet.streamIndex];
+    if (packet.isKeyframe) track?.keys.push(track.hashes.length);
     track?.hashes.push(
       createHash('md5')
         .update(packet.data ?? '')
@@ -31,3 +34,11 @@ export async function readPackets(path: string): Promise<readonly TrackPackets[]
   }
   return tracks;
 }
+
+interface Gathered {
+  readonly hashes: string[];
+  readonly keys: number[];
+  readonly shownAt: number[];
+}
+
+const createTrack = (): Gathered => ({ hashes: [], keys: [], shownAt: [] });
