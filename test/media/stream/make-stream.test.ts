@@ -1,18 +1,12 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir } from 'node:fs/promises';
 import { AV_LOG_QUIET, AVCOL_TRC_BT709, AVCOL_TRC_SMPTE2084 } from 'node-av/constants';
 import { Log } from 'node-av/lib';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type ClipSpec, makeClips } from '../../../src/demo/clips.ts';
-import { MediaRejectedError } from '../../../src/media/errors.ts';
-import { type ProductResults, streamSchema } from '../../../src/media/products.ts';
-import { makeStream } from '../../../src/media/stream/make-stream.ts';
 import { type DecodedTrack, decodeTrack } from '../support/decode-track.ts';
-import { patchBox, words } from '../support/mp4-surgery.ts';
+import { expectWhole, FRAMES, makeInto, SECONDS } from '../support/make-stream.ts';
 import { useFolder } from '../support/pool.ts';
 
-const SECONDS = 3;
-const FRAMES = SECONDS * 25;
 const LATER = { output_ts_offset: '300' };
 
 const CLIPS = {
@@ -66,37 +60,8 @@ beforeAll(async () => {
 }, 60_000);
 const pathOf = (name: Name): string => paths.get(name) ?? '';
 
-interface Made {
-  readonly result: ProductResults['STREAM'];
-  readonly progress: readonly number[];
-  readonly playlist: string;
-  readonly folder: string;
-  decode(name: string): Promise<DecodedTrack>;
-}
-
-async function make(path: string, ladder: readonly number[] = []): Promise<Made> {
-  const folder = inFolder(`made-${crypto.randomUUID()}`);
-  await mkdir(folder);
-  const progress: number[] = [];
-  const settings = { pictureFormat: 'jpeg', ladder } as const;
-  const result = await makeStream({ path, folder, settings }, (fraction) => progress.push(fraction));
-  expect(streamSchema.parse(result)).toEqual(result);
-  expect(await readdir(folder)).toEqual(['stream']);
-  return {
-    result,
-    progress,
-    folder: join(folder, 'stream'),
-    playlist: await readFile(join(folder, result.playlist), 'utf8'),
-    decode: (name) => decodeTrack(join(folder, 'stream', `${name}.mp4`)),
-  };
-}
-
-/** All pictures are there, without a flaw, from the beginning on. */
-function expectWhole(track: DecodedTrack, frames = FRAMES): void {
-  expect(track).toMatchObject({ frames, flawed: 0 });
-  expect(track.start).toBeLessThan(0.1);
-  expect(Math.abs(track.end - track.start - frames / 25)).toBeLessThan(0.1);
-}
+const make = (path: string, ladder: readonly number[] = []) =>
+  makeInto(inFolder(`made-${crypto.randomUUID()}`), path, ladder);
 
 describe('a stream', () => {
   it.each([
@@ -259,63 +224,4 @@ function difference(
     }
   }
   return sum / count;
-}
-
-describe('a broadcast', () => {
-  it('goes on where its clock jumps', async () => {
-    const path = inFolder('jump.ts');
-    const part = await readFile(pathOf('ts'));
-    const plain = await readFile(await clipOnce('early', { container: 'ts' }));
-    await writeFile(path, Buffer.concat([plain, part]));
-    const made = await make(path);
-    expect(made.result.renditions).toMatchObject([{ copied: true }]);
-    expectWhole(await made.decode('video'), FRAMES * 2);
-    expect((await made.decode('sound')).end).toBeCloseTo(SECONDS * 2, 0);
-  });
-
-  it('begins with its first key picture when it was cut anywhere', async () => {
-    const path = inFolder('middle.ts');
-    const whole = await readFile(pathOf('ts'));
-    await writeFile(path, whole.subarray(188 * Math.floor(whole.length / 188 / 3)));
-    const made = await make(path);
-    const [video, audio] = [await made.decode('video'), await made.decode('sound')];
-    // The second of two key pictures, which are two seconds apart.
-    expectWhole(video, 25);
-    expect(Math.abs(audio.start)).toBeLessThan(0.03);
-    expect(Math.abs(audio.end - video.end)).toBeLessThan(0.1);
-  });
-});
-
-describe('what cannot be copied after all', () => {
-  it('is encoded: a file that was trimmed between two key pictures', async () => {
-    const path = inFolder('trimmed.mp4');
-    const plain = await readFile(pathOf('plain'));
-    // Two seconds from the first on, in ticks of the movie (1/48000 s) and of the track (1/12800 s).
-    await writeFile(path, patchBox(plain, 'elst', { offset: 16, bytes: words(96_000, 12_800) }));
-    const made = await make(path);
-    expect(made.result.renditions).toMatchObject([{ copied: false }]);
-    expectWhole(await made.decode('video'), 50);
-  });
-
-  it('is refused where no picture can be decoded, and leaves nothing behind', async () => {
-    const path = inFolder('noise.avi');
-    const noise = await readFile(pathOf('avi'));
-    noise.fill(0x55, noise.indexOf('movi') + 4, noise.lastIndexOf('idx1'));
-    await writeFile(path, noise);
-    const folder = inFolder('refused');
-    await mkdir(folder);
-    const settings = { pictureFormat: 'jpeg', ladder: [] } as const;
-    const failure = await makeStream({ path, folder, settings }, () => {}).catch((error: unknown) => error);
-    expect(failure).toBeInstanceOf(MediaRejectedError);
-    expect(failure).toMatchObject({ code: 'VIDEO_FILE_BROKEN' });
-    expect(await readdir(folder)).toEqual([]);
-  });
-});
-
-async function clipOnce(name: string, spec: ClipSpec): Promise<string> {
-  const made = await makeClips(
-    [{ width: 320, height: 180, seconds: SECONDS, ...spec, name }],
-    inFolder('clips'),
-  );
-  return made.get(name) ?? '';
 }
