@@ -124,7 +124,7 @@ function print({ title, rows, files, names }) {
 }
 
 /** Encodes clips once and keeps them beside. */
-async function encode(to, { count, seconds: SECONDS }) {
+async function encode(to, { count, seconds }) {
   const kept = join(to, '..', `full-${seconds}`);
   await mkdir(kept, { recursive: true });
   const there = await readdir(kept);

@@ -4,6 +4,7 @@ import { measureBandwidth } from './bandwidth.ts';
 import { copySamples } from './copy-samples.ts';
 import { makeMediaPlaylist, type Segment } from './media-playlist.ts';
 import type { Mp4 } from './mp4.ts';
+import { beginOf } from './placement.ts';
 import type { Mp4Track } from './track.ts';
 import { planTracks, type TrackPlan } from './track-plan.ts';
 
@@ -17,6 +18,8 @@ export interface CutOptions {
   readonly folder: string;
   /** Segments last as long or longer, for pictures are cut at sync samples only; 6 unless given. */
   readonly segmentSeconds?: number;
+  /** The second of the movie at which the stream begins; when the first of the file's tracks does unless given. */
+  readonly begin?: number;
   /** Called with 0 to 1 of the bytes that are copied. */
   readonly onProgress?: (fraction: number) => void;
 }
@@ -60,11 +63,12 @@ export async function cutMp4(options: CutOptions): Promise<readonly CutTrack[]> 
   const { mp4, handle, tracks, folder, segmentSeconds = SEGMENT_SECONDS, onProgress = () => {} } = options;
   const streamFolder = join(folder, 'stream');
   await mkdir(streamFolder, { recursive: true });
-  const plans = planTracks(
-    mp4,
-    tracks.map(({ track }) => track),
-    segmentSeconds,
-  );
+  const plans = planTracks({
+    tracks: tracks.map(({ track }) => track),
+    seconds: segmentSeconds,
+    // All tracks count, so that tracks that are cut one by one go together, too.
+    begin: options.begin ?? beginOf(mp4.tracks),
+  });
   const outputs: FileHandle[] = [];
   try {
     for (const { name } of tracks) outputs.push(await open(join(streamFolder, `${name}.mp4`), 'w'));

@@ -1,8 +1,7 @@
 import type { Part } from './cut-points.ts';
 import { cutNear, cutTimes, cutVideo } from './cut-points.ts';
 import { makeInitSegment } from './init-segment.ts';
-import type { Mp4 } from './mp4.ts';
-import { beginOf, type Placement, place } from './placement.ts';
+import { type Placement, place } from './placement.ts';
 import type { Mp4Track } from './track.ts';
 
 /** How one track is cut. */
@@ -13,15 +12,21 @@ export interface TrackPlan {
   readonly init: Buffer;
 }
 
-/** Plans how tracks of a file are cut: pictures at sync samples, sounds near them, each `seconds` or later. */
-export function planTracks(mp4: Mp4, tracks: readonly Mp4Track[], seconds: number): readonly TrackPlan[] {
-  // All tracks count, so that tracks that are cut one by one go together, too.
-  const zero = beginOf(mp4.tracks);
+export interface PlanTracksOptions {
+  readonly tracks: readonly Mp4Track[];
+  /** Parts last as long or longer. */
+  readonly seconds: number;
+  /** The second of the movie at which the stream begins. */
+  readonly begin: number;
+}
+
+/** Plans how tracks of a file are cut: pictures at sync samples, sounds near them. */
+export function planTracks({ tracks, seconds, begin }: PlanTracksOptions): readonly TrackPlan[] {
   const leader = tracks.find(({ kind }) => kind === 'video');
   const leading = leader ? cutVideo(leader, seconds) : [];
   const times = leader ? cutTimes(leader, leading) : [];
   return tracks.map((track) => {
-    const placement = place(track, zero);
+    const placement = place(track, begin);
     const parts =
       track === leader
         ? leading
