@@ -46,7 +46,9 @@ function filesOf(made: Made): readonly string[] {
 function wrongFigure(made: Made, end: number): string | null {
   if (made.product === 'SCENES') {
     const { scenes } = made.result;
-    const isSound = scenes.every((scene, at) => scene.start < scene.end && startsAtEnd(scene, scenes[at - 1]));
+    const isSound = scenes.every(
+      (scene, at) => scene.start < scene.end && startsAtEnd(scene, scenes[at - 1]),
+    );
     return isSound && (scenes.at(-1)?.end ?? 0) <= end ? null : 'scenes that do not follow each other';
   }
   if (made.product === 'FINGERPRINT') {

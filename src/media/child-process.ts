@@ -91,7 +91,8 @@ export function startMediaChild<Said extends CallReport, Call extends ChildCall<
   const isOld = () => performance.now() - running.startedAt >= program.maxAgeMs;
   const isUsedUp = () => running.given >= program.maxCalls || isOld();
   // A longer time than a timer knows is no age.
-  const ageing = program.maxAgeMs < 2 ** 31 ? setTimeout(options.onFree, program.maxAgeMs).unref() : undefined;
+  const ageing =
+    program.maxAgeMs < 2 ** 31 ? setTimeout(options.onFree, program.maxAgeMs).unref() : undefined;
   const exited = whenGone(running).then(() => {
     clearInterval(watch);
     clearTimeout(ageing);
@@ -191,10 +192,15 @@ function connect<Said extends CallReport, Call extends ChildCall<Said>>(
   function onReport(report: Ready | Said): void {
     if (isReady(report)) {
       running.ready = true;
+      // Starting it is no work on a file, and takes long on a busy machine.
+      for (const call of calls.values()) call.workedMs = 0;
       return;
     }
     const call = calls.get(report.call);
-    if (!call) return condemn(`${report.type} without a call`);
+    if (!call) {
+      condemn(`${report.type} without a call`);
+      return;
+    }
     call.heardAtMs = call.workedMs;
     const heard = call.hear(report, {
       sendBlock(bytes) {

@@ -25,7 +25,7 @@ export async function findSandbox(dataBytes: number): Promise<readonly string[]>
 
 async function works([command = '', ...args]: readonly string[]): Promise<boolean> {
   try {
-    await run(command, [...args, '/bin/true'], { env: {}, timeout: 2000 });
+    await run(command, [...args, '/bin/true'], { env: {}, timeout: 10_000 });
     return true;
   } catch {
     return false;

@@ -1,8 +1,13 @@
+import type { Made } from './believe.ts';
 import type { MediaProcessError, MediaRejectedError } from './errors.ts';
 import type { Product, ProductError, ProductOutcome, WorkListener } from './products.ts';
 
 /** What a listener was told of a work. */
-export interface WorkAccount extends WorkListener {
+export interface WorkAccount {
+  /** Hands on what is more than was told before, up to 1. */
+  progress(product: Product, fraction: number): void;
+  made(outcome: Made): void;
+  fail(product: Product, error: ProductError): void;
   hasEnded(product: Product): boolean;
   /** Products that ended with an error. */
   failed(): readonly Product[];
@@ -11,12 +16,13 @@ export interface WorkAccount extends WorkListener {
 }
 
 /**
- * Hands on what may be told: progress that is more than was told before, from 0 to 1, and one outcome for each product.
+ * Hands on what may be told: one outcome for each product, and no progress after it.
  * @param onFault gets what the listener throws
  */
 export function createWorkAccount(listener: WorkListener, onFault: (error: unknown) => void): WorkAccount {
   const shown = new Map<Product, number>();
-  const ended = new Map<Product, ProductOutcome>();
+  const ended = new Set<Product>();
+  const failed = new Set<Product>();
   let isClosed = false;
 
   function tell(say: () => void): void {
@@ -28,20 +34,27 @@ export function createWorkAccount(listener: WorkListener, onFault: (error: unkno
     }
   }
 
+  function end(outcome: ProductOutcome): void {
+    if (ended.has(outcome.product)) return;
+    ended.add(outcome.product);
+    tell(() => listener.onOutcome(outcome));
+  }
+
   return {
-    onProgress(product, fraction) {
+    progress(product, fraction) {
       const now = Math.min(1, fraction);
       if (ended.has(product) || now <= (shown.get(product) ?? 0)) return;
       shown.set(product, now);
       tell(() => listener.onProgress(product, now));
     },
-    onOutcome(outcome) {
-      if (ended.has(outcome.product)) return;
-      ended.set(outcome.product, outcome);
-      tell(() => listener.onOutcome(outcome));
+    made: end,
+    fail(product, error) {
+      failed.add(product);
+      // The type wants to know which product it is; an error is the same for all.
+      end({ product, error } as ProductOutcome);
     },
     hasEnded: (product) => ended.has(product),
-    failed: () => [...ended.values()].flatMap((outcome) => ('error' in outcome ? [outcome.product] : [])),
+    failed: () => [...failed],
     close: () => {
       isClosed = true;
     },

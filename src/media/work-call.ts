@@ -2,7 +2,8 @@ import { findLie, type Made } from './believe.ts';
 import type { ChildCall, ChildLine, Heard } from './child-call.ts';
 import { MediaNoRoomError, MediaRejectedError } from './errors.ts';
 import { createPending } from './pending.ts';
-import type { Product, WorkListener } from './products.ts';
+import type { Product } from './products.ts';
+import type { WorkAccount } from './work-account.ts';
 import type { WorkReport, WorkTask } from './work-messages.ts';
 
 /** One call of the work pool as it is asked for it. */
@@ -17,8 +18,8 @@ export interface WorkRequest {
   readonly duration: number;
   /** Whether it must have a child that has done nothing else. */
   readonly fresh: boolean;
-  /** Told what can be believed; must not throw. */
-  readonly listener: WorkListener;
+  /** Told what can be believed. */
+  readonly account: WorkAccount;
 }
 
 /** A call on its way. It succeeds when each of its products has an outcome. */
@@ -35,7 +36,7 @@ const NO_ROOM = new Set(['ENOSPC', 'EDQUOT']);
 
 /** @param onGivenUp called once when the call fails for a reason of its own, while its child may still be at it */
 export function createWorkCall(request: WorkRequest, onGivenUp: (call: WorkCall) => void): WorkCall {
-  const { task, duration, listener } = request;
+  const { task, duration, account } = request;
   const pending = createPending<void>(request.signal, () => onGivenUp(call));
   const open = new Set<Product>(task.products);
   let isLiar = false;
@@ -49,7 +50,7 @@ export function createWorkCall(request: WorkRequest, onGivenUp: (call: WorkCall)
   async function check(made: Made, line: ChildLine): Promise<void> {
     const lie = isLiar ? null : await findLie(made, { folder: task.folder, duration });
     if (isLiar || lie !== null) condemn(line, `${made.product}: ${lie}`);
-    else listener.onOutcome(made);
+    else account.made(made);
   }
 
   function condemn(line: ChildLine, problem: string): Heard {
@@ -82,7 +83,7 @@ export function createWorkCall(request: WorkRequest, onGivenUp: (call: WorkCall)
     checked: () => checks,
     hear(report, line) {
       if (report.type === 'progress') {
-        if (open.has(report.product)) listener.onProgress(report.product, report.fraction);
+        if (open.has(report.product)) account.progress(report.product, report.fraction);
         return 'MORE';
       }
       if (report.type !== 'made' && report.type !== 'refused') {
@@ -91,7 +92,10 @@ export function createWorkCall(request: WorkRequest, onGivenUp: (call: WorkCall)
       }
       const { outcome } = report;
       if (!open.delete(outcome.product)) return condemn(line, `an outcome of ${outcome.product}`);
-      next(() => ('result' in outcome ? check(outcome, line) : listener.onOutcome(outcome)));
+      next(() => {
+        if ('result' in outcome) return check(outcome, line);
+        account.fail(outcome.product, outcome.error);
+      });
       return 'MORE';
     },
   };

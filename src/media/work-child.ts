@@ -26,7 +26,9 @@ function serve(): void {
     const verdict = await make(order, {
       onProgress: throttle((product, fraction) => send({ type: 'progress', call, product, fraction })),
       onOutcome: (outcome) =>
-        'result' in outcome ? send({ type: 'made', call, outcome }) : send({ type: 'refused', call, outcome }),
+        'result' in outcome
+          ? send({ type: 'made', call, outcome })
+          : send({ type: 'refused', call, outcome }),
     }).catch(toVerdict);
     send({ ...verdict, call });
   }

@@ -78,7 +78,7 @@ export function createWorkPool(options: WorkPoolOptions): WorkPool {
   });
 
   /** @throws {MediaProcessError} when its child died, {MediaRejectedError}, and what ends the work as a whole */
-  async function serve(run: WorkRun, { products, fresh }: Part, listener: WorkListener): Promise<void> {
+  async function serve(run: WorkRun, { products, fresh }: Part, account: WorkAccount): Promise<void> {
     const { path, folder, settings, signal, duration } = run;
     let leaving: Promise<void> | undefined;
     signal.throwIfAborted();
@@ -88,7 +88,7 @@ export function createWorkPool(options: WorkPoolOptions): WorkPool {
         signal,
         duration,
         fresh,
-        listener,
+        account,
         deadlineMs: options.deadlineMs ?? deadlineOf({ ...run, products }),
         silenceMs: options.silenceMs ?? SILENCE_MS,
       },
@@ -111,7 +111,7 @@ export function createWorkPool(options: WorkPoolOptions): WorkPool {
       await serve(run, part, account);
     } catch (error) {
       if (error instanceof MediaRejectedError) {
-        for (const product of open()) account.onOutcome({ product, error: toProductError(error) });
+        for (const product of open()) account.fail(product, toProductError(error));
       } else if (error instanceof MediaProcessError) {
         await recover(run, { products: open(), wasShared: part.products.length > 1, error }, account);
       } else throw error;
@@ -125,7 +125,7 @@ export function createWorkPool(options: WorkPoolOptions): WorkPool {
     await clear(run.folder, products);
     for (const product of products) {
       if (wasShared) await make(run, { products: [product], fresh: true }, account);
-      else account.onOutcome({ product, error: toDeathError(error) });
+      else account.fail(product, toDeathError(error));
     }
   }
 
