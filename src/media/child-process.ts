@@ -64,9 +64,9 @@ interface Running<Said extends CallReport, Call extends ChildCall<Said>> {
   readonly options: MediaChildOptions<Said, Call>;
   /** By number. */
   readonly calls: Map<number, Call>;
-  readonly startedAt: number;
   /** How many it was given. */
   given: number;
+  isOld: boolean;
   /** Whether it has ever spoken: one that dies before that died of its own, and not of a file. */
   ready: boolean;
   /** How many reports came since the last look. */
@@ -82,17 +82,27 @@ export function startMediaChild<Said extends CallReport, Call extends ChildCall<
 ): MediaChild<Call> {
   const { program } = options;
   const child = spawnChild(options.sandbox, program);
-  const state = { given: 0, ready: false, reports: 0, dying: false, gone: false, killedFor: undefined };
+  const state = {
+    given: 0,
+    isOld: false,
+    ready: false,
+    reports: 0,
+    dying: false,
+    gone: false,
+    killedFor: undefined,
+  };
   const calls = new Map<number, Call>();
-  const running: Running<Said, Call> = { child, options, calls, startedAt: performance.now(), ...state };
+  const running: Running<Said, Call> = { child, options, calls, ...state };
   const channel = connect(running);
   const watch = setInterval(() => void look(running), WATCH_MS);
   logOutput(child.stderr, options.log, child.pid);
-  const isOld = () => performance.now() - running.startedAt >= program.maxAgeMs;
-  const isUsedUp = () => running.given >= program.maxCalls || isOld();
+  const isUsedUp = () => running.given >= program.maxCalls || running.isOld;
+  const onOld = () => {
+    running.isOld = true;
+    options.onFree();
+  };
   // A longer time than a timer knows is no age.
-  const ageing =
-    program.maxAgeMs < 2 ** 31 ? setTimeout(options.onFree, program.maxAgeMs).unref() : undefined;
+  const ageing = program.maxAgeMs < 2 ** 31 ? setTimeout(onOld, program.maxAgeMs).unref() : undefined;
   const exited = whenGone(running).then(() => {
     clearInterval(watch);
     clearTimeout(ageing);
