@@ -99,7 +99,7 @@ async function serveOne({ probes, works, folder, path }) {
   const products = ['STREAM', ...Object.keys(ANALYZERS)];
   const settings = { pictureFormat: 'jpeg', ladder: [] };
   let errors = 0;
-  const facts = await probes.probeFile(path, { signal }).catch(() => ({ size: 1_000_000, duration: 4 }));
+  const facts = await probes.probeFile(path, { signal }).catch(() => ({ size: 1_000_000, duration: 1000 }));
   const own = await mkdtemp(join(folder, 'work-'));
   const work = { path, folder: own, products, settings, signal, size: facts.size, duration: facts.duration };
   await works.work(work, {

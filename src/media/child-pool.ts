@@ -1,7 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
 import type { CallReport, ChildCall } from './child-call.ts';
-import { type ChildProgram, type MediaChild, startMediaChild } from './child-process.ts';
+import { type MediaChild, startMediaChild } from './child-process.ts';
+import type { ChildProgram } from './child-program.ts';
 import { findSandbox } from './sandbox.ts';
 
 export interface ChildPoolOptions<Said extends CallReport> {

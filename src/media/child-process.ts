@@ -1,32 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Duplex, Readable } from 'node:stream';
 import type { Logger } from 'pino';
-import type { z } from 'zod';
 import { CHILD_ARGUMENT, type Channel, createChannel } from './channel.ts';
 import type { CallReport, ChildCall, Heard, Ready } from './child-call.ts';
+import type { ChildProgram } from './child-program.ts';
 import { MediaProcessError, type MediaProcessFailure } from './errors.ts';
 import { residentMemory } from './resident-memory.ts';
-
-/** The program that children of a pool run, and what it may take and say. */
-export interface ChildProgram<Said extends CallReport> {
-  /** The script. */
-  readonly path: string;
-  readonly memoryBytes: number;
-  /** Node's own heap, in MiB: far below the limit for all, for what media needs lies outside of it. */
-  readonly heapMib: number;
-  /** What a child may say; anything else ends it. */
-  readonly reports: z.ZodType<Ready | Said>;
-  /** The longest message of a child, in bytes. */
-  readonly longestReport: number;
-  /** After how many calls it takes no more. */
-  readonly maxCalls: number;
-  /** After how many milliseconds it takes no more. */
-  readonly maxAgeMs: number;
-  /** How many calls that need no child to themselves it has at once. */
-  readonly maxShared: number;
-  /** How long it may take to leave a call that nobody waits for; 0: it is killed at once. */
-  readonly stopGraceMs: number;
-}
 
 export interface MediaChildOptions<Said extends CallReport, Call extends ChildCall<Said>> {
   readonly program: ChildProgram<Said>;
