@@ -14,6 +14,7 @@ import { createStorageGate } from './jobs/handlers/storage-gate.ts';
 import { createJobSignal } from './jobs/queue.ts';
 import { createWorker } from './jobs/worker.ts';
 import { createMediaPool } from './media/pool.ts';
+import { createWorkPool } from './media/work-pool.ts';
 import { createProber } from './prober.ts';
 import type { Services } from './services/deps.ts';
 import { createOriginLimit } from './services/origin-limit.ts';
@@ -43,6 +44,10 @@ export function createWork({ config, log, shutdown }: Setting, parts: WorkParts)
   shutdown.add(() => looks.close());
   const checks = media.watch('checks', createMediaPool({ size: config.probeChildren, log }));
   shutdown.add(() => checks.close());
+  const work = media.watchDeaths('works', (onDeath) =>
+    createWorkPool({ size: config.indexConcurrency, log, onDeath }),
+  );
+  shutdown.add(() => work.close());
   const jobs = createJobSignal(notifications);
   const services: Services = {
     db,
@@ -78,7 +83,7 @@ export function createWork({ config, log, shutdown }: Setting, parts: WorkParts)
     scale: config.retryBaseSeconds / DEFAULT_RETRY_BASE_SECONDS,
   };
   const handlers = figures.watch(
-    createHandlers({ services, storage, media: checks, progress, gate, retainDays, delivery }),
+    createHandlers({ services, storage, media: checks, work, progress, gate, retainDays, delivery }),
   );
   const kinds = handlers.map(({ definition }) => definition.kind);
   const worker = createWorker({

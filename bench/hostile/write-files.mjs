@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { makeHostileFiles } from '../../test/media/support/hostile-files.ts';
+import { makeHostileFiles } from '../../test/media/support/hostile-imports.ts';
 
 /** Writes the tests' broken files into a folder, over and over until there are so many: FOLDER COUNT. Started with `--import ../plan/typescript.mjs`. */
 const [folder = '', count = ''] = process.argv.slice(2);

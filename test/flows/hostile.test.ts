@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { residentMemory } from '../../src/media/resident-memory.ts';
-import { makeHostileFiles } from '../media/support/hostile-files.ts';
+import { makeHostileFiles } from '../media/support/hostile-imports.ts';
 import { answerFile, startOrigin, startVictim } from '../sources/origin.ts';
 import { createTestClient, type TestClient } from '../support/client.ts';
 import { createTestDatabase } from '../support/database.ts';

@@ -1,5 +1,7 @@
 import type { Product } from '../products.ts';
 import type { CreateAnalyzer } from './analyzer.ts';
+import { createPicturesAnalyzer } from './pictures.ts';
+import { createScenesAnalyzer } from './scenes.ts';
 
 /** What is made of decoded pictures. */
 export type AnalysisProduct = Exclude<Product, 'STREAM'>;
@@ -8,4 +10,7 @@ export type AnalysisProduct = Exclude<Product, 'STREAM'>;
 export type AnalyzerTable = { readonly [P in AnalysisProduct]?: CreateAnalyzer<P> };
 
 /** All analyzers that there are. */
-export const ANALYZERS: AnalyzerTable = {};
+export const ANALYZERS: AnalyzerTable = {
+  THUMBNAILS: createPicturesAnalyzer,
+  SCENES: createScenesAnalyzer,
+};

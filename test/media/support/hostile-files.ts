@@ -1,102 +1,125 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { makeClips } from '../../../src/demo/clips.ts';
-import { appendToIndex, box, findBox, patchBox, replaceBox, words } from './mp4-surgery.ts';
+import { box, findBox, patchBox, replaceBox, words } from './mp4-surgery.ts';
 
-const BROKEN = 'VIDEO_FILE_BROKEN';
-const UNSUPPORTED = 'UNSUPPORTED_MEDIA_TYPE';
-const READY = 'READY';
-
+/** A file that is broken on purpose, and what is wrong with it. */
 export interface HostileFile {
+  readonly name: string;
   readonly bytes: Buffer;
-  /** READY, or the code that it must end with. */
-  readonly expected: string;
 }
 
-interface Sound {
-  readonly sound: Buffer;
-  readonly other: Buffer;
-  readonly encrypted: Buffer;
+const FULL = 0xffffffff;
+const HALF = 0x7fffffff;
+
+/** An MP4 without one of its boxes: something else is in its place. */
+const without = (sound: Buffer, type: string): Buffer => {
+  const { at, size } = findBox(sound, type);
+  return replaceBox(sound, type, box('free', Buffer.alloc(size - 8, at & 1)));
+};
+
+/** Tables that say something else than the file holds: a parser of them must not believe their numbers. */
+function lyingTables(sound: Buffer): readonly HostileFile[] {
+  const lie = (name: string, type: string, ...content: readonly number[]): HostileFile => ({
+    name,
+    bytes: replaceBox(sound, type, box(type, words(...content))),
+  });
+  return [
+    lie('sizes without end', 'stsz', 0, 1, HALF),
+    lie('sizes that are not there', 'stsz', 0, 0, 0x0fffffff),
+    lie('samples of four gigabytes', 'stsz', 0, FULL, 60),
+    lie('no samples', 'stsz', 0, 0, 0),
+    lie('one sample', 'stsz', 0, 0, 1, 100),
+    lie('times without end', 'stts', 0, 1, HALF, 1),
+    lie('times that are not there', 'stts', 0, 0x0fffffff),
+    lie('no times', 'stts', 0, 0),
+    lie('pictures shown for no time', 'stts', 0, 1, 60, 0),
+    lie('pictures shown for days', 'stts', 0, 1, 60, 0xfffffffe),
+    lie('chunks without end', 'stsc', 0, 1, 1, HALF, 1),
+    lie('chunks from nowhere', 'stsc', 0, 1, 0, 1, 1),
+    lie('chunks back to front', 'stsc', 0, 3, 9, 1, 1, 5, 1, 1, 1, 1, 1),
+    lie('chunks of no samples', 'stsc', 0, 1, 1, 0, 1),
+    lie('chunks of an unknown kind', 'stsc', 0, 1, 1, 1, 99),
+    lie('places beyond the end', 'stco', 0, 2, FULL, 0xfffffff0),
+    lie('places that are not there', 'stco', 0, HALF),
+    lie('no places', 'stco', 0, 0),
+    lie('places in the header', 'stco', 0, 1, 0),
+    lie('no kinds of samples', 'stsd', 0, 0),
+    lie('kinds that are not there', 'stsd', 0, HALF),
+    lie('edits without end', 'elst', 0, HALF),
+    lie('an edit before the begin', 'elst', 0, 1, 4000, 0x80000000, 0x00010000),
+    lie('an edit after the end', 'elst', 0, 1, HALF, 0x7ffffffe, 0x00010000),
+  ];
+}
+
+function lyingHeaders(sound: Buffer): readonly HostileFile[] {
+  const { at } = findBox(sound, 'stsd');
+  const patched = (offset: number, ...values: readonly number[]): Buffer => {
+    const bytes = Buffer.from(sound);
+    words(...values).copy(bytes, at + offset);
+    return bytes;
+  };
+  return [
+    // The first sample entry begins 16 bytes into the box, its width 32 bytes into the entry.
+    { name: 'a picture of 65535x65535', bytes: patched(48, FULL) },
+    { name: 'a picture of 0x0', bytes: patched(48, 0) },
+    { name: 'a codec nobody knows', bytes: patched(20, 0x7a7a7a7a) },
+    { name: 'a clock that stands still', bytes: patchBox(sound, 'mdhd', { offset: 20, bytes: words(0) }) },
+    { name: 'a clock that flies', bytes: patchBox(sound, 'mdhd', { offset: 20, bytes: words(FULL) }) },
+    { name: 'no index', bytes: without(sound, 'moov') },
+    { name: 'no tables', bytes: without(sound, 'stbl') },
+    { name: 'no media', bytes: without(sound, 'mdat') },
+    { name: 'no track', bytes: without(sound, 'trak') },
+  ];
+}
+
+/** Media that no decoder likes, behind an index that is right. */
+function spoiledMedia(sound: Buffer): readonly HostileFile[] {
+  const { at, size } = findBox(sound, 'mdat');
+  const zeros = Buffer.from(sound).fill(0, at + 8, at + size);
+  const noise = Buffer.from(sound);
+  const next = random(7);
+  for (let place = at + 8; place < at + size; place++) noise[place] = next() & 0xff;
+  const cut = Buffer.concat([sound.subarray(0, at + 1000), sound.subarray(at + size)]);
+  return [
+    { name: 'pictures of zeros', bytes: zeros },
+    { name: 'pictures of noise', bytes: noise },
+    { name: 'most of the media cut out', bytes: cut },
+    { name: 'the last bytes missing', bytes: sound.subarray(0, sound.length - 10) },
+    { name: 'half of it', bytes: sound.subarray(0, sound.length >> 1) },
+  ];
+}
+
+/** Copies in which some bytes of the index, or anywhere, are others; the same ones in each run. */
+function flippedBits(sound: Buffer, count: number): readonly HostileFile[] {
+  const index = findBox(sound, 'moov');
+  return Array.from({ length: count }, (_, seed) => {
+    const next = random(seed + 1);
+    const bytes = Buffer.from(sound);
+    const [from, length] = seed % 3 === 0 ? [0, bytes.length] : [index.at, index.size];
+    for (let change = 0; change <= seed % 5; change++) {
+      bytes.writeUInt8(next() & 0xff, from + (next() % length));
+    }
+    return { name: `flipped bits ${seed + 1}`, bytes };
+  });
+}
+
+/** Whole numbers that look random and are the same for each seed. */
+function random(seed: number): () => number {
+  let state = seed * 0x9e3779b1;
+  return () => {
+    state = Math.imul(state ^ (state >>> 15), 0x85ebca6b) + 0x6d2b79f5;
+    return (state ^ (state >>> 13)) >>> 0;
+  };
 }
 
 /**
- * Files that lie, and two that do not, by name.
- * @param target what those that name another file point at
+ * Broken files of every kind, made of a sound one.
+ * @param sound an MP4 with its index at the end, with pictures and an edit list
+ * @param flips how many copies with flipped bits there are beside the others
  */
-export async function makeHostileFiles(target: string): Promise<Readonly<Record<string, HostileFile>>> {
-  const folder = await mkdtemp(join(tmpdir(), 'sluice-hostile-'));
-  try {
-    const paths = await makeClips(
-      [
-        { name: 'sound' },
-        { name: 'other', container: 'webm', videoCodec: 'vp8', audioCodec: 'vorbis', seed: 2 },
-        {
-          name: 'encrypted',
-          muxerOptions: {
-            encryption_scheme: 'cenc-aes-ctr',
-            encryption_key: '76a6c65c5ea762046bd749a2e632ccbb',
-            encryption_kid: 'a7e61c373e219033c21091fa607bf3b8',
-          },
-        },
-      ],
-      folder,
-    );
-    const read = (name: string) => readFile(paths.get(name) ?? '');
-    const [sound, other, encrypted] = [await read('sound'), await read('other'), await read('encrypted')];
-    return spoil({ sound, other, encrypted }, target);
-  } finally {
-    await rm(folder, { recursive: true });
-  }
-}
-
-function nested(depth: number): Buffer {
-  let inner: Buffer = Buffer.alloc(0);
-  for (let level = 0; level < depth; level++) inner = box('moov', inner);
-  return inner;
-}
-
-/** An MP4 whose tables speak of 2^31 samples, in 12 bytes each. */
-function manySamples(sound: Buffer): Buffer {
-  let file = replaceBox(sound, 'stsz', box('stsz', words(0, 1, 0x7fffffff)));
-  file = replaceBox(file, 'stts', box('stts', words(0, 1, 0x7fffffff, 1)));
-  return replaceBox(file, 'stsc', box('stsc', words(0, 1, 1, 0x7fffffff, 1)));
-}
-
-function largePicture(sound: Buffer): Buffer {
-  // The first sample entry begins 16 bytes into the box, its width 32 bytes into the entry.
-  return patchBox(sound, 'stsd', { offset: 16 + 32, bytes: words(0xffffffff) });
-}
-
-function spoil({ sound, other, encrypted }: Sound, target: string): Record<string, HostileFile> {
-  const edit = Buffer.from('0000000000000fa07fffffffffffffff00010000', 'hex');
-  const protection = box('pssh', words(0x01000000), Buffer.alloc(16), words(0x0fffffff, 0));
-  const media = findBox(sound, 'mdat');
-  const index = findBox(sound, 'moov').at;
-  const text = (content: string): HostileFile => ({ bytes: Buffer.from(content), expected: UNSUPPORTED });
-  const broken = (bytes: Buffer): HostileFile => ({ bytes, expected: BROKEN });
-  const playlist = (uri: string) =>
-    text(`#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n${uri}\n#EXT-X-ENDLIST\n`);
-  const script = (uri: string) => text(`ffconcat version 1.0\nfile '${uri}'\n`);
-  return {
-    'keys.mp4': broken(appendToIndex(sound, protection)),
-    'samples.mp4': broken(manySamples(sound)),
-    'edit.mp4': broken(replaceBox(sound, 'elst', box('elst', words(0x01000000, 1), edit))),
-    'picture.mp4': broken(largePicture(sound)),
-    'nested.mp4': broken(Buffer.concat([sound.subarray(0, index), nested(20_000)])),
-    'no-index.mp4': broken(sound.subarray(0, index)),
-    'half-media.mp4': broken(sound.subarray(0, media.at + media.size / 2)),
-    'no-media.mp4': broken(Buffer.from(sound).fill(0, media.at + 8, media.at + media.size)),
-    'encrypted.mp4': broken(encrypted),
-    'empty.mp4': broken(Buffer.alloc(0)),
-    'list-neighbour.mp4': playlist('good.mp4'),
-    'list-port.mp4': playlist(target),
-    'list-file.mp4': playlist('file:///etc/passwd'),
-    'script-neighbour.mp4': script('good.mp4'),
-    'script-port.mp4': script(target),
-    'text.mp4': text('a plain text that says it is a video\n'.repeat(40)),
-    'zeros.mp4': { bytes: Buffer.alloc(100_000), expected: UNSUPPORTED },
-    'good.mp4': { bytes: sound, expected: READY },
-    'good.webm': { bytes: other, expected: READY },
-  };
+export function hostileFiles(sound: Buffer, flips: number): readonly HostileFile[] {
+  return [
+    ...lyingTables(sound),
+    ...lyingHeaders(sound),
+    ...spoiledMedia(sound),
+    ...flippedBits(sound, flips),
+  ];
 }
