@@ -49,7 +49,7 @@ function filtersFor({ duration, rotation }: PictureFacts): string {
   let step = SHORTEST_STEP;
   while ((duration * 1000) / step > MOST_PICTURES) step *= 2;
   // Time stamps are rounded; a picture that is due may seem to be a little early.
-  const place = (time: string) => `floor((${time}-start_t+0.002)*1000/${step})`;
+  const place = (time: string) => `floor((${time}+0.002)*1000/${step})`;
   return [
     `select='isnan(prev_selected_t)+gt(${place('t')},${place('prev_selected_t')})'`,
     `scale=${SIDE}:${SIDE}:flags=area`,

@@ -28,7 +28,7 @@ export function createQualityAnalyzer({ facts }: AnalyzerOptions): Analyzer<'QUA
 
 function filtersFor({ duration, width, height }: PictureFacts): string {
   const step = Math.max(SHORTEST_STEP, duration / MOST_PICTURES);
-  const place = (time: string) => `floor((${time}-start_t+0.002)/${step.toFixed(4)})`;
+  const place = (time: string) => `floor((${time}+0.002)/${step.toFixed(4)})`;
   const scale = Math.min(1, LONGEST_SIDE / Math.max(width, height));
   const even = (side: number) => Math.max(2, Math.round((side * scale) / 2) * 2);
   return [

@@ -17,7 +17,7 @@ export function createScanTypeAnalyzer({ facts }: AnalyzerOptions): Analyzer<'SC
   const windows = new Map<number, LookOfFields[]>();
   const flags = { interlaced: 0, all: 0 };
   const chosen = Number.isFinite(period)
-    ? [`select='lt(mod(t-start_t,${period.toFixed(3)}),${WINDOW_SECONDS})'`]
+    ? [`select='lt(mod(t,${period.toFixed(3)}),${WINDOW_SECONDS})'`]
     : [];
   return {
     product: 'SCAN_TYPE',
