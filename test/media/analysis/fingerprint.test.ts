@@ -23,29 +23,28 @@ const likeness = (one: Fingerprint, other: Fingerprint) =>
 
 /** Of kinds that are quickly made. */
 const NUMBERS = [1, 4, 9];
+const originals = new Map<number, Fingerprint>();
 
-test('copies of a clip are alike, and no others are', async () => {
-  const originals = new Map<number, Fingerprint>();
-  for (const number of NUMBERS) {
-    const name = `clip-${number}`;
-    const original = await fingerprintOf(name, { filters: variedPicture(number, SECONDS) });
-    originals.set(number, original);
-    const source = `movie=${inFolder(`${name}.mp4`)}`;
-    const copies: Readonly<Record<string, FilterClip>> = {
-      compressed: { filters: source, crf: 35 },
-      halved: { filters: `${source},scale=iw/2:ih/2` },
-      'cut-at-its-start': { filters: `${source},trim=start=${SECONDS / 10},setpts=PTS-STARTPTS` },
-      'cut-at-its-end': { filters: `${source},trim=end=${SECONDS * 0.9}` },
-      'between-bars': { filters: `${source},pad=iw:ih*1.34:0:(oh-ih)/2` },
-      'wide-between-bars': { filters: `${source},pad=iw*1.5:ih:(ow-iw)/2:0` },
-    };
-    for (const [copy, clip] of Object.entries(copies))
-      expect({
-        number,
-        copy,
-        likeness: likeness(original, await fingerprintOf(`${name}-${copy}`, clip)),
-      }).toSatisfy((found: { likeness: number }) => found.likeness >= 0.8);
+test.each(NUMBERS)('copies of clip %d are like it', async (number) => {
+  const filters = `${variedPicture(number, SECONDS)},scale=320:180,fps=12.5`;
+  const original = await fingerprintOf(`${number}`, { filters });
+  originals.set(number, original);
+  const source = `movie=${inFolder(`${number}.mp4`)}`;
+  const copies: Readonly<Record<string, FilterClip>> = {
+    compressed: { filters: source, crf: 35 },
+    halved: { filters: `${source},scale=iw/2:ih/2` },
+    'cut-at-its-start': { filters: `${source},trim=start=${SECONDS / 10},setpts=PTS-STARTPTS` },
+    'cut-at-its-end': { filters: `${source},trim=end=${SECONDS * 0.9}` },
+    'between-bars': { filters: `${source},pad=iw:240:0:(oh-ih)/2` },
+  };
+  for (const [copy, clip] of Object.entries(copies)) {
+    const found = likeness(original, await fingerprintOf(`${number}-${copy}`, clip));
+    expect(found, copy).toBeGreaterThanOrEqual(0.8);
   }
+});
+
+test('no clip is like any other', () => {
+  expect(originals.size).toBe(NUMBERS.length);
   for (const [number, one] of originals)
     for (const [other, another] of originals)
       if (number !== other) expect(likeness(one, another)).toBeLessThan(0.5);
@@ -75,7 +74,7 @@ test('pictures come four times a second, with their times; blank ones are left o
 
 test('of a long file, no more pictures are taken than the product may hold', async () => {
   const path = inFolder('long.mp4');
-  await encodeFilterClip(path, { filters: 'testsrc2=s=64x64:r=4:d=620', crf: 40 });
+  await encodeFilterClip(path, { filters: 'testsrc2=s=64x64:r=4:d=510', crf: 40 });
   const { frames } = fingerprintSchema.parse(await analyze(path, 'FINGERPRINT'));
   expect(frames.length).toBeGreaterThan(1000);
   expect(frames[1]?.at).toBe(0.5);
