@@ -3,6 +3,7 @@ import type { ProductResults } from '../products.ts';
 import type { Analyzer, AnalyzerOptions, PictureFacts } from './analyzer.ts';
 import { createGrid, cropBars, type GrayPicture, SIDE } from './gray-picture.ts';
 import { perceptualHash } from './perceptual-hash.ts';
+import { everyFilter } from './sampling.ts';
 
 /** As many as the product may hold. */
 const MOST_PICTURES = 2000;
@@ -48,10 +49,8 @@ const TURNS = { 0: [], 90: ['transpose=clock'], 180: ['hflip', 'vflip'], 270: ['
 function filtersFor({ duration, rotation }: PictureFacts): string {
   let step = SHORTEST_STEP;
   while ((duration * 1000) / step > MOST_PICTURES) step *= 2;
-  // Time stamps are rounded; a picture that is due may seem to be a little early.
-  const place = (time: string) => `floor((${time}+0.002)*1000/${step})`;
   return [
-    `select='isnan(prev_selected_t)+gt(${place('t')},${place('prev_selected_t')})'`,
+    everyFilter(step / 1000),
     `scale=${SIDE}:${SIDE}:flags=area`,
     'format=gray',
     ...TURNS[rotation],

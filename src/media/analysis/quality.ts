@@ -3,6 +3,7 @@ import type { Analyzer, AnalyzerOptions, PictureFacts } from './analyzer.ts';
 import { measureBlocks } from './block-edges.ts';
 import { type LumaPlane, measureLuma } from './luma.ts';
 import { judgeQuality, type PictureMeasures } from './quality-scale.ts';
+import { everyFilter } from './sampling.ts';
 
 /** Seconds between two pictures at least, and how many are measured at most. */
 const SHORTEST_STEP = 0.5;
@@ -16,7 +17,7 @@ const MIDDLE = { width: 1280, height: 720 };
 export function createQualityAnalyzer({ facts }: AnalyzerOptions): Analyzer<'QUALITY'> {
   const pictures: PictureMeasures[] = [];
   const blocks: PictureMeasures[] = [];
-  const chosen = selection(facts);
+  const chosen = everyFilter(Math.max(SHORTEST_STEP, facts.duration / MOST_PICTURES));
   return {
     product: 'QUALITY',
     branches: [
@@ -36,12 +37,6 @@ export function createQualityAnalyzer({ facts }: AnalyzerOptions): Analyzer<'QUA
     ],
     finish: () => judgeQuality([...pictures, ...blocks]),
   };
-}
-
-function selection({ duration }: PictureFacts): string {
-  const step = Math.max(SHORTEST_STEP, duration / MOST_PICTURES);
-  const place = (time: string) => `floor((${time}+0.002)/${step.toFixed(4)})`;
-  return `select='isnan(prev_selected_t)+gt(${place('t')},${place('prev_selected_t')})'`;
 }
 
 function reduction({ width, height }: PictureFacts): readonly string[] {
