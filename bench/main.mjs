@@ -28,6 +28,12 @@ const BENCHMARKS = {
     run: () => import('./media.mjs'),
     takesOptions: true,
   },
+  alike: {
+    about:
+      'videos that look alike: how many are found, how many wrongly [--clips N] [--seconds S] [--folder PATH]',
+    run: () => import('./alike.mjs'),
+    takesOptions: true,
+  },
   progress: {
     about:
       'live progress with many subscribers [--rounds N] [--subscribers N,N] [--tasks N] [--part fanout|paced|reports]',

@@ -1,6 +1,9 @@
 import type { Product } from '../products.ts';
 import type { CreateAnalyzer } from './analyzer.ts';
+import { createFingerprintAnalyzer } from './fingerprint.ts';
 import { createPicturesAnalyzer } from './pictures.ts';
+import { createQualityAnalyzer } from './quality.ts';
+import { createScanTypeAnalyzer } from './scan-type.ts';
 import { createScenesAnalyzer } from './scenes.ts';
 
 /** What is made of decoded pictures. */
@@ -13,4 +16,7 @@ export type AnalyzerTable = { readonly [P in AnalysisProduct]?: CreateAnalyzer<P
 export const ANALYZERS: AnalyzerTable = {
   THUMBNAILS: createPicturesAnalyzer,
   SCENES: createScenesAnalyzer,
+  FINGERPRINT: createFingerprintAnalyzer,
+  QUALITY: createQualityAnalyzer,
+  SCAN_TYPE: createScanTypeAnalyzer,
 };
