@@ -40,6 +40,22 @@ export interface Storage {
     fn: (path: string) => Promise<T>,
     options: { readonly signal: AbortSignal },
   ): Promise<T>;
+  /**
+   * Calls `fn` with the path of an empty local folder, for our own user only, and answers what it answers. The folder is removed
+   * when `fn` is done, however that ended; one whose process died is removed by later calls and by `sweepUnfinished`. The
+   * signal aborts when the volume runs full meanwhile. Throws StorageFullError when there is no room, or none was left.
+   */
+  withWorkFolder<T>(fn: (path: string, signal: AbortSignal) => Promise<T>): Promise<T>;
+  /**
+   * Makes a local file the object at a key, durable as after a commit; the local file is gone then. After a failure it is
+   * whole at one of the two, or at both. Throws StorageError with reason NOT_FOUND for what is no plain file of one name.
+   */
+  adopt(localPath: string, key: string): Promise<void>;
+  /**
+   * As `adopt`, for all files below a local folder: each is at the prefix, a slash and its path below the folder. Nothing is
+   * adopted when the name of one is none for a key; after any other failure some may be, so the prefix is to be deleted.
+   */
+  adoptFolder(localFolder: string, prefix: string): Promise<void>;
   /** Writes and removes a small file. Throws StorageFullError or StorageError if that is not possible. */
   checkWritable(): Promise<void>;
   /**

@@ -42,6 +42,8 @@ async function* partialsBelow(folder: string): AsyncGenerator<string> {
   if (entries === null) return;
   for await (const entry of entries) {
     const path = join(folder, entry.name);
+    // Whose name begins with a dot holds no keys.
+    if (entry.name.startsWith('.')) continue;
     if (entry.isDirectory()) yield* partialsBelow(path);
     else if (entry.isFile() && entry.name.endsWith(PARTIAL_SUFFIX)) yield path;
   }

@@ -4,6 +4,7 @@ import { lstat, open, opendir, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { type ByteRange, type Storage, StorageError, type StoredObject } from './adapter.ts';
+import { adoptFile, adoptFiles } from './file-adopt.ts';
 import { guarded, isMissing, notFound } from './file-errors.ts';
 import { moveFile } from './file-move.ts';
 import { sweepPartials } from './file-sweep.ts';
@@ -11,7 +12,10 @@ import { openFileWriter } from './file-writer.ts';
 import { makeFolder, removeEmptyFolders } from './folders.ts';
 import { isSegment, PARTIAL_SUFFIX, pathOfKey } from './secure-path.ts';
 import { createSpaceGuard } from './space.ts';
+import { createWorkFolders } from './work-folders.ts';
 
+/** Below the root, so that what work made is adopted by a rename; no key begins with a dot. */
+const WORK_FOLDER = '.work';
 const READ_CHUNK_BYTES = 256 * 1024;
 
 export interface FileStorageOptions {
@@ -28,6 +32,7 @@ export interface FileStorageOptions {
 export function createFileStorage(options: FileStorageOptions): Storage {
   const root = resolve(options.root);
   const space = createSpaceGuard({ root, reserveBytes: options.reserveBytes });
+  const work = createWorkFolders({ folder: join(root, WORK_FOLDER), space });
   const partialOf = (key: string) => pathOfKey(root, key) + PARTIAL_SUFFIX;
 
   return {
@@ -57,6 +62,9 @@ export function createFileStorage(options: FileStorageOptions): Storage {
       if ((await statFile(path)) === null) throw notFound();
       return fn(path);
     },
+    withWorkFolder: (fn) => work.lend(fn),
+    adopt: (localPath, key) => adoptFile({ root, space }, localPath, key),
+    adoptFolder: (localFolder, prefix) => adoptFiles({ root, space }, localFolder, withoutSlash(prefix)),
     async checkWritable() {
       await guarded(async () => {
         await makeFolder(root);
@@ -64,7 +72,10 @@ export function createFileStorage(options: FileStorageOptions): Storage {
         await space.assertRoom(0);
       });
     },
-    sweepUnfinished: (olderThan) => guarded(() => sweepPartials(root, olderThan)),
+    async sweepUnfinished(olderThan) {
+      const folders = await work.sweep(olderThan);
+      return folders + (await guarded(() => sweepPartials(root, olderThan)));
+    },
   };
 }
 

@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { Logger } from 'pino';
 import type { Storage } from './adapter.ts';
 import { notFound } from './file-errors.ts';
 import { createLocalCopies } from './local-copies.ts';
+import { adoptObject, adoptObjects } from './s3-adopt.ts';
 import { createS3Bucket, type S3Place } from './s3-bucket.ts';
 import { moveObject } from './s3-move.ts';
 import { createS3Objects } from './s3-objects.ts';
@@ -12,12 +14,14 @@ import { openS3Object } from './s3-read.ts';
 import { createS3Uploads, type S3Uploads } from './s3-uploads.ts';
 import { openS3Writer } from './s3-writer.ts';
 import { assertKey, isKey } from './secure-path.ts';
+import { createSpaceGuard } from './space.ts';
+import { createWorkFolders } from './work-folders.ts';
 
 const IDLE_SECONDS = 30;
 
 export interface S3StorageOptions {
   readonly place: S3Place;
-  /** Where copies for `withLocalFile` lie for a while; made when it is first needed. */
+  /** Where copies for `withLocalFile` and work folders are for a while; made when it is first needed. */
   readonly tempDir: string;
   readonly log: Logger;
   /** After how long without a byte a connection is given up; 30 unless given. */
@@ -42,6 +46,8 @@ export function createS3Storage({
   const objects = createS3Objects(bucket);
   const uploads = createS3Uploads({ bucket, objects, log });
   const copies = createLocalCopies(tempDir);
+  const workDir = join(tempDir, 'work');
+  const work = createWorkFolders({ folder: workDir, space: createSpaceGuard({ root: workDir }) });
 
   return {
     async create(key) {
@@ -107,6 +113,10 @@ export function createS3Storage({
       });
       return await copies.lend({ ...source, signal }, fn);
     },
+    withWorkFolder: (fn) => work.lend(fn),
+    adopt: (localPath, key) => adoptObject({ objects, uploads, log }, localPath, key),
+    adoptFolder: (localFolder, prefix) =>
+      adoptObjects({ objects, uploads, log }, localFolder, withoutSlash(prefix)),
     async checkWritable() {
       const probe = `.check-${randomUUID()}`;
       await objects.put(probe, Buffer.from('ok'));
@@ -116,7 +126,7 @@ export function createS3Storage({
       for await (const _ of uploads.list(`${probe}/`)) break;
     },
     async sweepUnfinished(olderThan) {
-      let count = await copies.sweep(olderThan);
+      let count = (await copies.sweep(olderThan)) + (await work.sweep(olderThan));
       // A bucket may be shared: of what others upload there, nothing is ours to end.
       for await (const upload of uploads.list('teams/')) {
         if (upload.begunAt < olderThan && OWN_UPLOAD.test(upload.key) && (await uploads.tryAbort(upload)))

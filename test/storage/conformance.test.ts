@@ -1,7 +1,18 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import {
+  link,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { finished } from 'node:stream/promises';
 import { pathToFileURL } from 'node:url';
@@ -115,9 +126,9 @@ describe.each(adapters)('a storage of kind $name', ({ open, listsUploads }) => {
     await put(key, ...chunks);
     const expected = Buffer.concat(chunks);
     expect((await get(key)).equals(expected)).toBe(true);
-    const stat = await storage.stat(key);
-    expect(stat?.size).toBe(expected.length);
-    expect(Math.abs((stat?.modifiedAt.getTime() ?? 0) - before)).toBeLessThan(60_000);
+    const stored = await storage.stat(key);
+    expect(stored?.size).toBe(expected.length);
+    expect(Math.abs((stored?.modifiedAt.getTime() ?? 0) - before)).toBeLessThan(60_000);
   });
 
   test('takes thousands of tiny chunks in order', async () => {
@@ -320,6 +331,94 @@ describe.each(adapters)('a storage of kind $name', ({ open, listsUploads }) => {
       signal: AbortSignal.abort(new Error('stop')),
     });
     await expect(aborted).rejects.toThrow('stop');
+  });
+
+  test('lends an empty folder to work in, which is gone when the work is done or has failed', async () => {
+    const used: string[] = [];
+    const work = (text: string) => async (path: string) => {
+      used.push(path);
+      expect(await readdir(path)).toEqual([]);
+      expect((await stat(path)).mode & 0o777).toBe(0o700);
+      await mkdir(join(path, 'deep'));
+      await writeFile(join(path, 'deep', 'file'), text);
+      if (text === 'bad') throw new Error('of its own');
+      return await readFile(join(path, 'deep', 'file'), 'utf8');
+    };
+    const [one, two] = await Promise.all([
+      storage.withWorkFolder(work('one')),
+      storage.withWorkFolder(work('two')),
+      expect(storage.withWorkFolder(work('bad'))).rejects.toThrow('of its own'),
+    ]);
+    expect([one, two, new Set(used).size]).toEqual(['one', 'two', 3]);
+    for (const path of used) await expect(stat(path)).rejects.toMatchObject({ code: 'ENOENT' });
+    expect((await listed('')).filter((key) => !key.startsWith('teams/'))).toEqual([]);
+  });
+
+  test('sweeps work folders of processes that died, and none that is in use', async () => {
+    const young = 'aaaaaaaa-0000-4000-8000-000000000000';
+    const old = 'bbbbbbbb-0000-4000-8000-000000000000';
+    await storage.sweepUnfinished(new Date(Date.now() + 60_000));
+    await storage.withWorkFolder(async (path) => {
+      const long = new Date(Date.now() - 3_600_000);
+      for (const name of [young, old]) await mkdir(join(path, '..', name, 'stream'), { recursive: true });
+      await writeFile(join(path, '..', old, 'stream', 'main.mp4'), 'x');
+      for (const each of [path, join(path, '..', old)]) await utimes(each, long, long);
+      expect(await storage.sweepUnfinished(new Date(Date.now() - 7_200_000))).toBe(0);
+      expect(await storage.sweepUnfinished(new Date(Date.now() + 60_000))).toBe(1);
+      expect((await readdir(join(path, '..'))).sort()).toEqual([basename(path), young].sort());
+      await rm(join(path, '..', young), { recursive: true });
+    });
+  });
+
+  test('adopts a local file, of one part or many, which is gone then', async () => {
+    const prefix = newPrefix();
+    await storage.withWorkFolder(async (path) => {
+      for (const size of [0, 1000, 20_000_003]) {
+        const file = join(path, `${size}`);
+        const bytes = randomBytes(size);
+        await writeFile(file, bytes);
+        await storage.adopt(file, `${prefix}/stream/${size}.mp4`);
+        expect((await get(`${prefix}/stream/${size}.mp4`)).equals(bytes)).toBe(true);
+        await expect(stat(file)).rejects.toMatchObject({ code: 'ENOENT' });
+      }
+    });
+    expect(await storage.statPartial(`${prefix}/stream/20000003.mp4`)).toBeNull();
+    expect(await listed(prefix)).toHaveLength(3);
+  });
+
+  test('adopts what is a plain file of one name only', async () => {
+    const key = `${newPrefix()}/stream/main.mp4`;
+    const refusal = { name: 'StorageError', reason: 'NOT_FOUND' };
+    await storage.withWorkFolder(async (path) => {
+      await writeFile(join(path, 'secret'), 'secret');
+      await symlink(join(path, 'secret'), join(path, 'soft'));
+      await link(join(path, 'secret'), join(path, 'hard'));
+      for (const name of ['soft', 'hard', 'missing', '.'])
+        await expect(storage.adopt(join(path, name), key), name).rejects.toMatchObject(refusal);
+      await expect(storage.adopt(join(path, 'secret'), '../x')).rejects.toMatchObject({
+        reason: 'INVALID_KEY',
+      });
+      expect(await readFile(join(path, 'secret'), 'utf8')).toBe('secret');
+    });
+    expect(await storage.stat(key)).toBeNull();
+  });
+
+  test('adopts all of a folder, or nothing where a name cannot be a key', async () => {
+    const prefix = newPrefix();
+    await storage.withWorkFolder(async (path) => {
+      for (const folder of ['stream', 'scenes', 'empty']) await mkdir(join(path, folder));
+      await writeFile(join(path, 'stream', 'main.m3u8'), '#EXTM3U');
+      for (let at = 0; at < 20; at += 1) await writeFile(join(path, 'scenes', `${at}.webp`), `${at}`);
+      await writeFile(join(path, 'scenes', 'ä'), 'no key');
+      await expect(storage.adoptFolder(path, prefix)).rejects.toMatchObject({ reason: 'INVALID_KEY' });
+      expect(await listed(prefix)).toEqual([]);
+      await rm(join(path, 'scenes', 'ä'));
+      await storage.adoptFolder(path, prefix);
+      expect(await readdir(join(path, 'scenes'))).toEqual([]);
+    });
+    expect(await listed(prefix)).toHaveLength(21);
+    expect((await get(`${prefix}/scenes/7.webp`)).toString()).toBe('7');
+    expect((await get(`${prefix}/stream/main.m3u8`)).toString()).toBe('#EXTM3U');
   });
 
   test('writes many keys at once without mixing them up, while neighbours are deleted', async () => {
