@@ -2,17 +2,15 @@ import type { StoredQuality } from '../db/tables/products.ts';
 import { SCAN_TYPES } from '../db/tables/products.ts';
 import { builder } from './builder.ts';
 
-const QualityMetric = builder
-  .objectRef<StoredQuality['metrics'][number]>('QualityMetric')
-  .implement({
-    description: 'mean: in the unit of the metric. score: as overall.',
-    fields: (t) => ({
-      name: t.exposeString('name'),
-      mean: t.exposeFloat('mean'),
-      score: t.exposeFloat('score'),
-      label: t.exposeString('label'),
-    }),
-  });
+const QualityMetric = builder.objectRef<StoredQuality['metrics'][number]>('QualityMetric').implement({
+  description: 'mean: in the unit of the metric. score: as overall.',
+  fields: (t) => ({
+    name: t.exposeString('name'),
+    mean: t.exposeFloat('mean'),
+    score: t.exposeFloat('score'),
+    label: t.exposeString('label'),
+  }),
+});
 
 export const Quality = builder.objectRef<StoredQuality>('Quality').implement({
   description: 'overall: 0 (bad) to 5 (excellent).',

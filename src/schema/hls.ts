@@ -23,7 +23,9 @@ export const Hls = builder.objectRef<HlsState>('Hls').implement({
     videoUrl: t.string({
       nullable: true,
       resolve: ({ video }, _args, { mediaUrls }) =>
-        video?.stream == null ? null : productUrl(mediaUrls, video, { ...video.stream, path: video.stream.playlist }),
+        video?.stream == null
+          ? null
+          : productUrl(mediaUrls, video, { ...video.stream, path: video.stream.playlist }),
     }),
     thumbnailUrls: t.stringList({
       resolve: ({ video }, _args, { mediaUrls }) => {

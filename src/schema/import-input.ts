@@ -106,8 +106,7 @@ export const StartImportInput = builder.inputType('StartImportInput', {
     enableVideoStream: t.boolean({
       required: true,
       defaultValue: false,
-      description:
-        'true: HLS is made, whatever fullIngestion says. The original file is kept either way.',
+      description: 'true: HLS is made, whatever fullIngestion says. The original file is kept either way.',
     }),
     webhook: t.field({ type: WebhookInput, description: 'Is told each time that the import has finished.' }),
     context: t.field({

@@ -56,7 +56,10 @@ const UpdateIndexInput = builder.inputType('UpdateIndexInput', {
     id: t.id({ required: true }),
     name: t.string({ description: '1 to 255 characters.' }),
     makeDefault: t.boolean({ required: true, defaultValue: false }),
-    analyzers: t.field({ type: [Analyzer], description: 'For what comes in from now on; null: all of them.' }),
+    analyzers: t.field({
+      type: [Analyzer],
+      description: 'For what comes in from now on; null: all of them.',
+    }),
     requirements: t.field({ type: RequirementsInput }),
   }),
 });

@@ -1,6 +1,6 @@
 import { sql } from 'drizzle-orm';
-import { ANALYZERS } from '../db/tables/products.ts';
 import type { StoredRequirements } from '../db/tables/indexes.ts';
+import { ANALYZERS } from '../db/tables/products.ts';
 import { countRows } from '../services/count-rows.ts';
 import { indexWhere, ownedBy } from '../services/filters.ts';
 import { type Requirements as RequirementsShape, requirementsOf } from '../services/requirements.ts';
@@ -59,7 +59,8 @@ export const Index = builder.drizzleNode('indexes', {
     }),
     requirements: t.field({
       type: Requirements,
-      description: "The rules in force: the most restrictive of the server's, the index's own and each analyzer's.",
+      description:
+        "The rules in force: the most restrictive of the server's, the index's own and each analyzer's.",
       select: { columns: { requirements: true, analyzers: true } },
       resolve: (index, _args, { services }) => requirementsOf(services.requirements, index),
     }),

@@ -6,7 +6,9 @@ import { TaskError } from './task-error.ts';
 
 const STATES = ['WAITING', 'RUNNING', 'DONE', 'FAILED', 'SKIPPED', 'CANCELED'] as const;
 
-const StageName = builder.enumType('StageName', { values: ['UPLOAD', 'VALIDATION', ...PRODUCT_NAMES] as const });
+const StageName = builder.enumType('StageName', {
+  values: ['UPLOAD', 'VALIDATION', ...PRODUCT_NAMES] as const,
+});
 const StageState = builder.enumType('StageState', {
   description: 'SKIPPED: the task ended before it. CANCELED: the task was canceled in it.',
   values: STATES,

@@ -1,5 +1,5 @@
 import { deleteVideo } from '../services/delete-video.ts';
-import { InvalidInputError, NotFoundError } from '../services/errors.ts';
+import { InvalidInputError, NotFoundError, RateLimitedError } from '../services/errors.ts';
 import { reindexVideo } from '../services/reindex-video.ts';
 import { updateVideo } from '../services/update-video.ts';
 import { builder } from './builder.ts';
@@ -55,7 +55,10 @@ builder.mutationFields((t) => ({
     description:
       "Runs the index's analyzers, or makes HLS, for a video that is there: a new task, which ends UPDATED. What it makes takes the place of what was there; what it does not make stays.",
     args: { input: t.arg({ type: ReindexVideoInput, required: true }) },
-    errors: { types: [InvalidInputError, NotFoundError], union: { name: 'ReindexVideoResult' } },
+    errors: {
+      types: [InvalidInputError, NotFoundError, RateLimitedError],
+      union: { name: 'ReindexVideoResult' },
+    },
     resolve: async (_root, { input }, { services, viewer }) => ({
       taskId: await reindexVideo(services, viewer, input),
     }),

@@ -2,7 +2,7 @@ import { tasks } from '../db/tables/tasks.ts';
 import { countRows } from '../services/count-rows.ts';
 import { ownedBy, videoWhere } from '../services/filters.ts';
 import { videoHls } from '../services/hls-state.ts';
-import { Quality, ScanType, Scene, SCENES_COST } from './analysis.ts';
+import { Quality, SCENES_COST, ScanType, Scene } from './analysis.ts';
 import { builder } from './builder.ts';
 import { DateTimeRange, FloatRange, IntRange, OrderDirection, orderOf, StringFilter } from './filters.ts';
 import { HLS_COLUMNS, Hls } from './hls.ts';
@@ -43,7 +43,8 @@ export const Video = builder.drizzleNode('videos', {
     }),
     urlsExpireAt: t.field({
       type: 'DateTime',
-      description: 'Until when the URLs of this answer hold (originalUrl, posterUrl, storyboardUrl, scenes, hls): an hour or more from now.',
+      description:
+        'Until when the URLs of this answer hold (originalUrl, posterUrl, storyboardUrl, scenes, hls): an hour or more from now.',
       select: URL_SELECTION,
       resolve: ({ id, teamId, fileName }, _args, { mediaUrls }) =>
         mediaUrls.urlFor({ teamId, videoId: id, fileName, kind: 'original' }).expiresAt,
@@ -63,7 +64,8 @@ export const Video = builder.drizzleNode('videos', {
     }),
     storyboardUrl: t.string({
       nullable: true,
-      description: 'Small pictures of the whole video for a seek bar, as WebVTT. Null until THUMBNAILS has run.',
+      description:
+        'Small pictures of the whole video for a seek bar, as WebVTT. Null until THUMBNAILS has run.',
       select: { columns: PICTURE_COLUMNS },
       resolve: ({ pictures, ...video }, _args, { mediaUrls }) =>
         pictures && productUrl(mediaUrls, video, { ...pictures, path: pictures.storyboard }),
@@ -89,8 +91,7 @@ export const Video = builder.drizzleNode('videos', {
       complexity: SCENES_COST,
       select: { columns: { id: true, teamId: true, scenes: true } },
       resolve: ({ scenes, ...video }, _args, { mediaUrls }) =>
-        scenes &&
-        scenes.scenes.map(({ start, end, thumbnail: path }) => ({
+        scenes?.scenes.map(({ start, end, thumbnail: path }) => ({
           start,
           end,
           thumbnailUrl: path && productUrl(mediaUrls, video, { ...scenes, path }),

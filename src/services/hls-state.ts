@@ -30,12 +30,16 @@ export function videoHls(video: VideoColumns): HlsState | null {
  * Where the HLS stands that a task was to make; null where it was to make none. Once the task has ended well, it is what its
  * video has by now: null when that is gone, or its version replaced by one without.
  */
-export function taskHls({ video, ...task }: TaskColumns & { readonly video: VideoColumns | null }): HlsState | null {
+export function taskHls({
+  video,
+  ...task
+}: TaskColumns & { readonly video: VideoColumns | null }): HlsState | null {
   const stage = task.stages.find(({ name }) => name === 'STREAM');
   if (!stage) return null;
   const of = (status: HlsStatus, instant: string | undefined): HlsState => ({
     status,
-    updatedAt: instant === undefined ? (task.finishedAt ?? task.startedAt ?? task.createdAt) : new Date(instant),
+    updatedAt:
+      instant === undefined ? (task.finishedAt ?? task.startedAt ?? task.createdAt) : new Date(instant),
     video: null,
   });
   if (stage.state === 'FAILED') return of('ERROR', stage.finishedAt);
