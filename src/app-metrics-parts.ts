@@ -106,33 +106,52 @@ export function watchSubscriptions(
 export interface MediaFigures {
   /** The same pool, counted. @param name of the pool in the metrics */
   watch(name: string, pool: MediaPool): MediaPool;
+  /** A pool that tells of its failures itself, counted. @param make is given whom to tell */
+  watchDeaths<P extends Pick<MediaPool, 'pids'>>(name: string, make: (onDeath: OnDeath) => P): P;
   readonly metrics: readonly Metric[];
 }
 
+type OnDeath = (reason: MediaProcessFailure) => void;
+
 /** Makes figures of no pool yet. */
 export function createMediaFigures(): MediaFigures {
-  const watched: { readonly labels: { readonly pool: string }; readonly pool: MediaPool }[] = [];
+  const watched: { readonly labels: { readonly pool: string }; readonly pool: Pick<MediaPool, 'pids'> }[] =
+    [];
   const failures: { readonly labels: { readonly pool: string; readonly reason: string }; value: number }[] =
     [];
-  return {
-    watch(name, pool) {
-      const labels = { pool: name };
-      watched.push({ labels, pool });
-      const counts = new Map<MediaProcessFailure, { value: number }>();
-      for (const reason of ['CRASHED', 'TIMEOUT', 'OUT_OF_MEMORY'] as const) {
-        const count = { labels: { ...labels, reason: reason.toLowerCase() }, value: 0 };
-        counts.set(reason, count);
-        failures.push(count);
-      }
-      return watchPool(pool, (reason) => {
+  function add(name: string): { onDeath: OnDeath; watch(pool: Pick<MediaPool, 'pids'>): void } {
+    const labels = { pool: name };
+    const counts = new Map<MediaProcessFailure, { value: number }>();
+    for (const reason of ['CRASHED', 'TIMEOUT', 'OUT_OF_MEMORY'] as const) {
+      const count = { labels: { ...labels, reason: reason.toLowerCase() }, value: 0 };
+      counts.set(reason, count);
+      failures.push(count);
+    }
+    return {
+      watch: (pool) => void watched.push({ labels, pool }),
+      onDeath(reason) {
         const count = counts.get(reason);
         if (count) count.value += 1;
-      });
+      },
+    };
+  }
+
+  return {
+    watch(name, pool) {
+      const figures = add(name);
+      figures.watch(pool);
+      return watchPool(pool, figures.onDeath);
+    },
+    watchDeaths(name, make) {
+      const figures = add(name);
+      const pool = make(figures.onDeath);
+      figures.watch(pool);
+      return pool;
     },
     metrics: [
       {
         name: 'sluice_media_processes',
-        help: 'Media processes that are running; looks are for files at their source, checks for stored ones.',
+        help: 'Media processes that are running; looks are for files at their source, checks for stored ones, works for what is made of them.',
         type: 'gauge',
         labels: ['pool'],
         read: () => watched.map(({ labels, pool }) => ({ labels, value: pool.pids().length })),
@@ -148,7 +167,7 @@ export function createMediaFigures(): MediaFigures {
   };
 }
 
-function watchPool(pool: MediaPool, onFailure: (reason: MediaProcessFailure) => void): MediaPool {
+function watchPool(pool: MediaPool, onFailure: OnDeath): MediaPool {
   const watchCall = async <T>(call: Promise<T>): Promise<T> => {
     try {
       return await call;

@@ -15,6 +15,7 @@ import { createStorageGate } from './jobs/handlers/storage-gate.ts';
 import { createJobSignal } from './jobs/queue.ts';
 import { createWorker } from './jobs/worker.ts';
 import { createMediaPool } from './media/pool.ts';
+import { createWorkPool } from './media/work-pool.ts';
 import { createProber } from './prober.ts';
 import type { Services } from './services/deps.ts';
 import { createOriginLimit } from './services/origin-limit.ts';
@@ -47,6 +48,10 @@ export function createWork({ config, log, shutdown }: Setting, parts: WorkParts)
   shutdown.add(() => looks.close());
   const checks = media.watch('checks', createMediaPool({ size: config.probeChildren, log }));
   shutdown.add(() => checks.close());
+  const work = media.watchDeaths('works', (onDeath) =>
+    createWorkPool({ size: config.indexConcurrency, log, onDeath }),
+  );
+  shutdown.add(() => work.close());
   const jobs = createJobSignal(notifications);
   const services: Services = {
     db,
@@ -86,7 +91,7 @@ export function createWork({ config, log, shutdown }: Setting, parts: WorkParts)
       services,
       storage,
       media: checks,
-      work: parts.work ?? createProductWork(),
+      work: parts.work ?? work,
       workSettings: { pictureFormat: config.pictureFormat, ladder: config.ladder },
       progress,
       gate,
@@ -123,11 +128,6 @@ export function createWork({ config, log, shutdown }: Setting, parts: WorkParts)
   };
   return { services, worker: { ...worker, stop } };
 }
-
-/** Makes nothing yet. */
-const createProductWork = (): ProductWork => ({
-  work: () => Promise.reject(new Error('there is no pool that makes products')),
-});
 
 const sweepFailures = (figures: JobFigures): Metric => ({
   name: 'sluice_storage_sweep_failures_total',

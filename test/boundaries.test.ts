@@ -59,7 +59,7 @@ const APP_FILES = new Set([
 const OPEN_TO_SERVICES = new Set(['jobs/queue.ts', 'jobs/definitions.ts', 'jobs/job.ts', 'jobs/errors.ts']);
 
 /** Files that do something when they are run; all others only give their exports. */
-const ENTRY_FILES = ['main.ts', 'media/child.ts', 'demo/encode-child.ts'];
+const ENTRY_FILES = ['main.ts', 'media/child.ts', 'media/work-child.ts', 'demo/encode-child.ts'];
 
 /** index.ts files that give a whole of their own; any other would only hand on what others export. */
 const INDEX_FILES = ['jobs/handlers/index.ts', 'schema/index.ts'];

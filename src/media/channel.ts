@@ -22,8 +22,10 @@ export interface ChannelOptions {
 
 /** Told to a child by the pool, for child.js is a program, and importing it must start nothing. */
 export const CHILD_ARGUMENT = '--media-child';
-/** The longest message of a child. */
+/** The longest message of a child that probes. */
 export const LONGEST_REPORT = 16 * 1024;
+/** The longest message of a child that makes products: a thousand scenes, or two thousand pictures of a fingerprint. */
+export const LONGEST_WORK_REPORT = 512 * 1024;
 /** The longest message to a child: a block of a remote file. */
 export const LONGEST_ORDER = 4 * 1024 * 1024;
 

@@ -1,109 +1,137 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Duplex, Readable } from 'node:stream';
 import type { Logger } from 'pino';
-import { type Call, settleByReport } from './call.ts';
-import { CHILD_ARGUMENT, type Channel, createChannel, LONGEST_REPORT } from './channel.ts';
+import type { z } from 'zod';
+import { CHILD_ARGUMENT, type Channel, createChannel } from './channel.ts';
+import type { CallReport, ChildCall, Heard, Ready } from './child-call.ts';
 import { MediaProcessError, type MediaProcessFailure } from './errors.ts';
-import { type Order, type Report, reportSchema } from './messages.ts';
 import { residentMemory } from './resident-memory.ts';
 
-export interface MediaChildOptions {
+/** The program that children of a pool run, and what it may take and say. */
+export interface ChildProgram<Said extends CallReport> {
+  /** The script. */
   readonly path: string;
+  readonly memoryBytes: number;
+  /** Node's own heap, in MiB: far below the limit for all, for what media needs lies outside of it. */
+  readonly heapMib: number;
+  /** What a child may say; anything else ends it. */
+  readonly reports: z.ZodType<Ready | Said>;
+  /** The longest message of a child, in bytes. */
+  readonly longestReport: number;
+  /** After how many calls it takes no more. */
+  readonly maxCalls: number;
+  /** After how many milliseconds it takes no more. */
+  readonly maxAgeMs: number;
+  /** How many calls that need no child to themselves it has at once. */
+  readonly maxShared: number;
+  /** How long it may take to leave a call that nobody waits for; 0: it is killed at once. */
+  readonly stopGraceMs: number;
+}
+
+export interface MediaChildOptions<Said extends CallReport, Call extends ChildCall<Said>> {
+  readonly program: ChildProgram<Said>;
   /** The command that it is started through, or none. */
   readonly sandbox: readonly string[];
   readonly log: Logger;
-  readonly memoryBytes: number;
-  readonly deadlineMs: number;
-  /** How many calls that need no child to themselves it has at once. */
-  readonly maxShared: number;
-  /** After how many calls it takes no more. */
-  readonly maxCalls: number;
-  /** Called when a call is over. */
+  /** Called when a call is over, and when it is too old to take more. */
   readonly onFree: () => void;
   /** Called with the calls that it leaves: it had several, and whose fault its end was is not known. */
   readonly onExit: (unserved: readonly Call[]) => void;
 }
 
 /** A running child process, with one call, or several that share it while they wait for their sources. */
-export interface MediaChild {
+export interface MediaChild<Call> {
   readonly pid: number | undefined;
   /** How many calls it has now. */
   load(): number;
   /** Whether it has room for a call. */
   takes(call: Call): boolean;
-  /** Whether it was given all the calls that it takes. */
+  /** Whether it takes no more calls. */
   isUsedUp(): boolean;
   start(call: Call): void;
-  /** Tells it that nobody waits for its call any more; killed if it does not leave it at once. */
-  stopCall(call: Call): void;
+  /** Tells it that nobody waits for its call any more; killed if it does not leave it in time. Where it has none, settles when it is gone. */
+  stopCall(call: Call): Promise<void>;
   kill(): void;
   readonly exited: Promise<void>;
 }
 
 const WATCH_MS = 100;
-const STOP_GRACE_MS = 1000;
-/** Node's own heap, far below the limit for all: what media needs lies outside of it. */
-const NODE_FLAGS = ['--max-old-space-size=96', '--no-warnings'];
+/** More than a child has to say between two looks at it: it would keep this process busy. */
+const MOST_REPORTS = 2000;
 
-interface Running {
+interface Running<Said extends CallReport, Call extends ChildCall<Said>> {
   readonly child: ChildProcess;
-  readonly options: MediaChildOptions;
+  readonly options: MediaChildOptions<Said, Call>;
   /** By number. */
   readonly calls: Map<number, Call>;
+  readonly startedAt: number;
   /** How many it was given. */
   given: number;
   /** Whether it has ever spoken: one that dies before that died of its own, and not of a file. */
   ready: boolean;
+  /** How many reports came since the last look. */
+  reports: number;
   dying: boolean;
   gone: boolean;
   killedFor: MediaProcessFailure | undefined;
 }
 
 /** Starts a child: no environment, no folder of ours, no terminal, low priority, one socket. */
-export function startMediaChild(options: MediaChildOptions): MediaChild {
-  const child = spawnChild(options);
-  const state = {
-    calls: new Map(),
-    given: 0,
-    ready: false,
-    dying: false,
-    gone: false,
-    killedFor: undefined,
-  };
-  const running: Running = { child, options, ...state };
+export function startMediaChild<Said extends CallReport, Call extends ChildCall<Said>>(
+  options: MediaChildOptions<Said, Call>,
+): MediaChild<Call> {
+  const { program } = options;
+  const child = spawnChild(options.sandbox, program);
+  const state = { given: 0, ready: false, reports: 0, dying: false, gone: false, killedFor: undefined };
+  const calls = new Map<number, Call>();
+  const running: Running<Said, Call> = { child, options, calls, startedAt: performance.now(), ...state };
   const channel = connect(running);
   const watch = setInterval(() => void look(running), WATCH_MS);
   logOutput(child.stderr, options.log, child.pid);
-  const exited = whenGone(running).then(() => clearInterval(watch));
-  const { calls } = running;
-  const isUsedUp = () => running.given >= options.maxCalls;
+  const isOld = () => performance.now() - running.startedAt >= program.maxAgeMs;
+  const isUsedUp = () => running.given >= program.maxCalls || isOld();
+  // A longer time than a timer knows is no age.
+  const ageing =
+    program.maxAgeMs < 2 ** 31 ? setTimeout(options.onFree, program.maxAgeMs).unref() : undefined;
+  const exited = whenGone(running).then(() => {
+    clearInterval(watch);
+    clearTimeout(ageing);
+  });
   const hasRoom = (call: Call) =>
     calls.size === 0 ||
-    (!call.alone && calls.size < options.maxShared && [...calls.values()].every(({ alone }) => !alone));
-  const numberOf = (call: Call) => [...calls.keys()].find((number) => calls.get(number) === call);
+    (!call.alone && calls.size < program.maxShared && [...calls.values()].every(({ alone }) => !alone));
+  const fits = (call: Call) => hasRoom(call) && (!call.fresh || running.given === 0);
   return {
     pid: child.pid,
     load: () => calls.size,
-    takes: (call) => !running.gone && !running.dying && !isUsedUp() && hasRoom(call),
+    takes: (call) => !running.gone && !running.dying && !isUsedUp() && fits(call),
     isUsedUp,
     start(call) {
       const number = ++running.given;
       calls.set(number, call);
-      channel.sendJson({ ...call.request.task, call: number } satisfies Order);
+      channel.sendJson({ ...call.order, call: number });
     },
-    stopCall(call) {
-      const number = numberOf(call);
+    async stopCall(call) {
+      const number = [...calls.keys()].find((key) => calls.get(key) === call);
       if (number === undefined) return;
-      channel.sendJson({ type: 'stop', call: number } satisfies Order);
-      setTimeout(() => calls.get(number) === call && kill(running), STOP_GRACE_MS).unref();
+      if (program.stopGraceMs === 0) {
+        kill(running);
+        return await exited;
+      }
+      channel.sendJson({ type: 'stop', call: number });
+      setTimeout(() => calls.get(number) === call && kill(running), program.stopGraceMs).unref();
     },
     kill: () => kill(running),
     exited,
   };
 }
 
-function spawnChild({ sandbox, path }: MediaChildOptions): ChildProcess {
-  const command = [...sandbox, process.execPath, ...NODE_FLAGS, path, CHILD_ARGUMENT];
+function spawnChild(
+  sandbox: readonly string[],
+  { path, heapMib }: Pick<ChildProgram<CallReport>, 'path' | 'heapMib'>,
+): ChildProcess {
+  const flags = [`--max-old-space-size=${heapMib}`, '--no-warnings'];
+  const command = [...sandbox, process.execPath, ...flags, path, CHILD_ARGUMENT];
   return spawn(command[0] ?? '', command.slice(1), {
     env: {},
     cwd: '/',
@@ -113,56 +141,91 @@ function spawnChild({ sandbox, path }: MediaChildOptions): ChildProcess {
   });
 }
 
-function kill(running: Running, reason?: MediaProcessFailure): void {
+interface Mortal {
+  readonly child: ChildProcess;
+  dying: boolean;
+  gone: boolean;
+  killedFor: MediaProcessFailure | undefined;
+}
+
+function kill(running: Mortal, reason?: MediaProcessFailure): void {
+  if (running.gone) return;
   running.killedFor ??= reason;
   running.dying = true;
-  running.child.kill('SIGKILL');
+  const { child } = running;
+  try {
+    // Its whole group, in case it was made to start processes of its own.
+    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+  } catch {
+    // It has not come so far as to have a group, or is gone already.
+    child.kill('SIGKILL');
+  }
 }
 
 /** Listens to the child. What it says is believed only as far as it makes sense. */
-function connect(running: Running): Channel {
-  const { child, options } = running;
+function connect<Said extends CallReport, Call extends ChildCall<Said>>(
+  running: Running<Said, Call>,
+): Channel {
+  const { child, options, calls } = running;
+  const { log, program } = options;
   const condemn = (problem: string) => {
-    options.log.warn({ pid: child.pid, problem }, 'media child: killed, it sent what it must not');
+    if (running.gone || running.dying) return;
+    log.warn({ pid: child.pid, problem }, 'media child: killed, it sent what it must not');
     kill(running, 'CRASHED');
   };
   // Number 3 of its stdio is a socket, both ways, as it was asked for.
   const socket = child.stdio[3] as Duplex;
-  socket.on('error', (error) => options.log.debug({ err: error, pid: child.pid }, 'media child: channel'));
+  socket.on('error', (error) => log.debug({ err: error, pid: child.pid }, 'media child: channel'));
   const channel = createChannel({
     socket,
-    maxBytes: LONGEST_REPORT,
+    maxBytes: program.longestReport,
     onJson: (message) => {
-      const parsed = reportSchema.safeParse(message);
+      if (running.dying || running.gone) return;
+      const parsed = program.reports.safeParse(message);
       if (!parsed.success) condemn(parsed.error.message);
-      else void onReport(parsed.data);
+      else if (++running.reports > MOST_REPORTS) condemn('too many reports');
+      else onReport(parsed.data);
     },
     onViolation: condemn,
   });
 
-  async function onReport(report: Report): Promise<void> {
-    if (report.type === 'ready') {
+  function onReport(report: Ready | Said): void {
+    if (isReady(report)) {
       running.ready = true;
+      // Starting it is no work on a file, and takes long on a busy machine.
+      for (const call of calls.values()) call.workedMs = 0;
       return;
     }
-    const call = running.calls.get(report.call);
+    const call = calls.get(report.call);
     if (!call) {
       condemn(`${report.type} without a call`);
-    } else if (report.type === 'fetch') {
-      const block = await call.fetch(report.offset, report.length);
-      if (!block || running.calls.get(report.call) !== call) return;
-      channel.sendJson({ type: 'block', call: report.call } satisfies Order);
-      channel.sendBytes(block);
-    } else {
-      running.calls.delete(report.call);
-      settleByReport(call, report);
-      options.onFree();
+      return;
     }
+    call.heardAtMs = call.workedMs;
+    const heard = call.hear(report, {
+      sendBlock(bytes) {
+        if (calls.get(report.call) !== call) return;
+        channel.sendJson({ type: 'block', call: report.call });
+        channel.sendBytes(bytes);
+      },
+      condemn,
+    });
+    if (typeof heard === 'string') end(report.call, heard);
+    else void heard.then((later) => end(report.call, later));
+  }
+
+  function end(number: number, heard: Heard): void {
+    if (heard === 'LAST' && calls.delete(number)) options.onFree();
   }
   return channel;
 }
 
-function whenGone(running: Running): Promise<void> {
+/** A guard of its own, for the compiler does not see that what is about a call is never `ready`. */
+const isReady = <Said extends CallReport>(report: Ready | Said): report is Ready => report.type === 'ready';
+
+function whenGone<Said extends CallReport, Call extends ChildCall<Said>>(
+  running: Running<Said, Call>,
+): Promise<void> {
   const { child, options } = running;
   return new Promise((resolve) => {
     const onEnd = (detail: object) => {
@@ -182,21 +245,27 @@ function whenGone(running: Running): Promise<void> {
 }
 
 /** One look at a working child: kills it when it holds too much memory or takes too long. */
-async function look(running: Running): Promise<void> {
+async function look<Said extends CallReport, Call extends ChildCall<Said>>(
+  running: Running<Said, Call>,
+): Promise<void> {
   const { child, options, calls } = running;
+  running.reports = 0;
   if (calls.size === 0 || child.pid === undefined) return;
   for (const call of calls.values()) if (!call.isWaiting()) call.workedMs += WATCH_MS;
-  const late = [...calls.values()].some(({ workedMs }) => workedMs > options.deadlineMs);
-  const full = (await residentMemory(child.pid)) > options.memoryBytes;
+  const late = [...calls.values()].some(isLate);
+  const full = (await residentMemory(child.pid)) > options.program.memoryBytes;
   if ((!late && !full) || calls.size === 0 || running.dying) return;
   const reason = full ? 'OUT_OF_MEMORY' : 'TIMEOUT';
   options.log.warn({ pid: child.pid, reason }, 'media child: killed');
   kill(running, reason);
 }
 
-function deathError(running: Running): Error {
-  if (!running.ready && !running.killedFor) return new Error('A media process could not be started.');
-  const reason = running.killedFor ?? 'CRASHED';
+const isLate = ({ workedMs, deadlineMs, heardAtMs, silenceMs = Number.POSITIVE_INFINITY }: ChildCall) =>
+  workedMs > deadlineMs || workedMs - heardAtMs > silenceMs;
+
+function deathError({ ready, killedFor }: Pick<Running<never, never>, 'ready' | 'killedFor'>): Error {
+  if (!ready && !killedFor) return new Error('A media process could not be started.');
+  const reason = killedFor ?? 'CRASHED';
   const how = { CRASHED: 'crashed', TIMEOUT: 'took too long', OUT_OF_MEMORY: 'needed too much memory' }[
     reason
   ];

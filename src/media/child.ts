@@ -1,17 +1,11 @@
 import { open } from 'node:fs/promises';
-import { Socket } from 'node:net';
-import { constants, getPriority, setPriority } from 'node:os';
-import { AV_LOG_QUIET } from 'node-av/constants';
-import { Log } from 'node-av/lib';
 import { type ByteSource, createFileSource, createRemoteSource } from './byte-source.ts';
-import { CHILD_ARGUMENT, createChannel, LONGEST_ORDER } from './channel.ts';
+import { CHILD_ARGUMENT } from './channel.ts';
+import { connectToPool } from './child-line.ts';
 import { MediaRejectedError } from './errors.ts';
 import type { MediaFacts } from './facts.ts';
 import type { Order, Report, Task, Verdict } from './messages.ts';
 import { probe } from './probe.ts';
-
-/** The file descriptor of the socket to the pool. */
-const CHANNEL_FD = 3;
 
 /** Thrown into a running probe when the pool has told to stop. */
 class StoppedError extends Error {
@@ -26,23 +20,10 @@ interface RunningCall {
 
 /** Serves calls until the pool goes away. */
 function serve(): void {
-  // A terminal's Ctrl-C and a supervisor's SIGTERM reach the whole group; the pool alone decides when its children end.
-  process.on('SIGINT', () => {});
-  process.on('SIGTERM', () => {});
-  const { PRIORITY_BELOW_NORMAL } = constants.priority;
-  if (getPriority() < PRIORITY_BELOW_NORMAL) setPriority(PRIORITY_BELOW_NORMAL);
-  Log.setLevel(AV_LOG_QUIET);
-  const socket = new Socket({ fd: CHANNEL_FD, readable: true, writable: true });
-  // Not process.exit: that waits for FFmpeg's threads, and one of them may never end.
-  const die = () => process.kill(process.pid, 'SIGKILL');
-  socket.on('error', die).on('end', die).on('close', die);
-
   const calls = new Map<number, RunningCall>();
   /** Whose block the next bytes are; its call may have ended meanwhile. */
   let receiver: RunningCall | undefined;
-  const channel = createChannel({
-    socket,
-    maxBytes: LONGEST_ORDER,
+  const channel = connectToPool({
     onJson: (message) => {
       // The pool is trusted: it is this program's own other half.
       const order = message as Order;
@@ -51,7 +32,6 @@ function serve(): void {
       else void run(order);
     },
     onBytes: (bytes) => receiver?.fetch?.resolve(bytes),
-    onViolation: die,
   });
   const send = (report: Report) => channel.sendJson(report);
 

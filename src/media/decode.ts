@@ -31,7 +31,8 @@ const MOST_PACKETS_OF_STREAM = 1200;
  * cleanly.
  */
 export async function decodeCleanPicture(video: OpenVideo, packets: PacketReader): Promise<DecodedPicture> {
-  const decoder = await openDecoder(video.stream);
+  // Threads of a decoder hold pictures back, and one picture is all that is asked for.
+  const decoder = await openDecoder(video.stream, { threads: 1 });
   const frame = new Frame();
   frame.alloc();
   const limit = video.demuxer.startsWith('mpeg') ? MOST_PACKETS_OF_STREAM : MOST_PACKETS;
@@ -60,7 +61,15 @@ export function codecNameOf(stream: Stream): string {
   return (avGetCodecName(stream.codecpar.codecId) ?? 'unknown').replace(/[^\w.-]/g, '').slice(0, 32);
 }
 
-async function openDecoder(stream: Stream): Promise<CodecContext> {
+/**
+ * A decoder of the stream's pictures, to be freed by the caller. `threads`: how many it may use; more than
+ * one hold pictures back. `keyPicturesOnly`: the others are thrown away before they cost anything.
+ * @throws {MediaRejectedError} when the codec is not accepted, or its header is damaged.
+ */
+export async function openDecoder(
+  stream: Stream,
+  { threads, keyPicturesOnly = false }: { readonly threads: number; readonly keyPicturesOnly?: boolean },
+): Promise<CodecContext> {
   const codec = Codec.findDecoder(stream.codecpar.codecId);
   if (!codec?.name || !VIDEO_DECODERS.has(codec.name)) {
     throw unsupported(`the video codec ${codecNameOf(stream)} is not accepted`);
@@ -68,8 +77,8 @@ async function openDecoder(stream: Stream): Promise<CodecContext> {
   const decoder = new CodecContext();
   decoder.allocContext3(codec);
   const copied = decoder.parametersToContext(stream.codecpar);
-  // Threads of a decoder hold pictures back, and one picture is all that is asked for.
-  decoder.threadCount = 1;
+  decoder.threadCount = threads;
+  if (keyPicturesOnly) decoder.setOption('skip_frame', 'nokey');
   decoder.pktTimebase = stream.timeBase;
   const opened =
     copied < 0 ? copied : await decoder.open2(codec, Dictionary.fromObject({ max_pixels: 134_217_728 }));
@@ -82,14 +91,20 @@ async function openDecoder(stream: Stream): Promise<CodecContext> {
 
 async function receiveCleanPicture(decoder: CodecContext, frame: Frame): Promise<DecodedPicture | null> {
   while ((await decoder.receiveFrame(frame)) >= 0) {
-    const clean = frame.decodeErrorFlags === 0 && (frame.flags & AV_FRAME_FLAG_CORRUPT) === 0;
-    if (clean && frame.width > 0 && frame.height > 0) return describe(frame);
+    if (isClean(frame)) return describePicture(frame);
     frame.unref();
   }
   return null;
 }
 
-function describe(frame: Frame): DecodedPicture {
+/** Whether a picture was decoded without any error: FFmpeg conceals them, and tells it by flags alone. */
+export function isClean(frame: Frame): boolean {
+  const flawless = frame.decodeErrorFlags === 0 && (frame.flags & AV_FRAME_FLAG_CORRUPT) === 0;
+  return flawless && frame.width > 0 && frame.height > 0;
+}
+
+/** What a decoded picture tells beyond the header. */
+export function describePicture(frame: Frame): DecodedPicture {
   const { num, den } = frame.sampleAspectRatio;
   const matrix = frame.getSideData(AV_FRAME_DATA_DISPLAYMATRIX);
   return {

@@ -1,3 +1,4 @@
+import { open as openFile } from 'node:fs/promises';
 import {
   AV_DISPOSITION_ATTACHED_PIC,
   AV_DISPOSITION_TIMED_THUMBNAILS,
@@ -8,7 +9,7 @@ import {
   AVSEEK_SIZE,
 } from 'node-av/constants';
 import { Dictionary, FormatContext, IOContext, type Stream } from 'node-av/lib';
-import { type ByteSource, readFully } from './byte-source.ts';
+import { type ByteSource, createFileSource, readFully } from './byte-source.ts';
 import { broken, unsupported } from './errors.ts';
 import { CODEC_WHITELIST, FORMAT_WHITELIST, looksLikeVideo } from './formats.ts';
 import { isDecodable } from './picture.ts';
@@ -55,6 +56,29 @@ export async function withOpenVideo<T>(
   }
 }
 
+/**
+ * Opens a local file so that FFmpeg reads it by itself: its calls that block the process, which are the fast ones, can
+ * wait for nothing of ours. It gets the open file and no name, and is allowed no other way to bytes.
+ * @throws {MediaRejectedError} when it is no video that is accepted.
+ */
+export async function withOpenVideoFile<T>(path: string, use: (video: OpenVideo) => Promise<T>): Promise<T> {
+  const handle = await openFile(path);
+  try {
+    const source = await createFileSource(handle);
+    if (source.size === 0) throw broken('the file is empty');
+    const head = await readFully(source, 0, 1024);
+    const context = new FormatContext();
+    context.allocContext();
+    try {
+      return await use(await open(context, source, head, handle.fd));
+    } finally {
+      await context.closeInput();
+    }
+  } finally {
+    await handle.close();
+  }
+}
+
 function createIo(source: ByteSource, failure: { error?: unknown }): IOContext {
   let position = 0;
   const io = new IOContext();
@@ -81,12 +105,18 @@ function createIo(source: ByteSource, failure: { error?: unknown }): IOContext {
   return io;
 }
 
-async function open(context: FormatContext, source: ByteSource, head: Buffer): Promise<OpenVideo> {
+/** Opens what `context` reads, or an open file by its number. */
+async function open(
+  context: FormatContext,
+  source: ByteSource,
+  head: Buffer,
+  file?: number,
+): Promise<OpenVideo> {
   if (head.toString('latin1', 4, 8) === 'ftyp' && STILL_IMAGE_BRANDS.has(head.toString('latin1', 8, 12))) {
     throw unsupported('this is a still image');
   }
   const options = Dictionary.fromObject({
-    protocol_whitelist: 'file',
+    ...(file === undefined ? { protocol_whitelist: 'file' } : { protocol_whitelist: 'fd', fd: file }),
     format_whitelist: FORMAT_WHITELIST,
     codec_whitelist: CODEC_WHITELIST,
     max_streams: MOST_TRACKS,
@@ -94,7 +124,7 @@ async function open(context: FormatContext, source: ByteSource, head: Buffer): P
     // Nothing that is taken from it needs the first time stamps, which it would read up to fifty pictures for.
     ...(source.remote ? { probesize: 2_000_000, max_ts_probe: 0 } : {}),
   });
-  const opened = await context.openInput('', null, options);
+  const opened = await context.openInput(file === undefined ? '' : 'fd:', null, options);
   if (opened < 0) {
     if (looksLikeVideo(head)) throw broken('its structure is damaged or incomplete');
     throw unsupported('this is no video in a format that is accepted');

@@ -51,3 +51,8 @@ export function unsupported(what: string): MediaRejectedError {
     `Unsupported media type: ${what}. Please use a video file in a common format such as MP4, MOV, WebM or MKV.`,
   );
 }
+
+/** There was no room for what was being made of a file: nothing is wrong with the file. */
+export class MediaNoRoomError extends Error {
+  override readonly name = 'MediaNoRoomError';
+}

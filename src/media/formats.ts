@@ -9,14 +9,17 @@ export const VIDEO_DECODERS: ReadonlySet<string> = new Set(
   ).split(' '),
 );
 
-/** Sound is not decoded, but FFmpeg must look into it to know a track's parameters in TS, PS and AVI. */
-const AUDIO_DECODERS =
-  'aac aac_latm ac3 eac3 dca truehd mlp mp1 mp1float mp2 mp2float mp3 mp3float opus libopus vorbis libvorbis flac alac speex ' +
-  'nellymoser amrnb amrwb wmav1 wmav2 wmapro wmavoice wmalossless pcm_alaw pcm_mulaw pcm_s8 pcm_u8 pcm_s16be pcm_s16le ' +
-  'pcm_s24be pcm_s24le pcm_s32be pcm_s32le pcm_f32be pcm_f32le pcm_bluray pcm_dvd pcm_s16be_planar s302m adpcm_ima_qt ' +
-  'adpcm_ima_wav adpcm_ms adpcm_swf gsm gsm_ms qdm2 mace3 mace6';
+/** Sound is decoded for a stream that cannot take it as it is, and FFmpeg must look into it to know a track's parameters in TS, PS and AVI. */
+export const AUDIO_DECODERS: ReadonlySet<string> = new Set(
+  (
+    'aac aac_latm ac3 eac3 dca truehd mlp mp1 mp1float mp2 mp2float mp3 mp3float opus libopus vorbis libvorbis flac alac speex ' +
+    'nellymoser amrnb amrwb wmav1 wmav2 wmapro wmavoice wmalossless pcm_alaw pcm_mulaw pcm_s8 pcm_u8 pcm_s16be pcm_s16le ' +
+    'pcm_s24be pcm_s24le pcm_s32be pcm_s32le pcm_f32be pcm_f32le pcm_bluray pcm_dvd pcm_s16be_planar s302m adpcm_ima_qt ' +
+    'adpcm_ima_wav adpcm_ms adpcm_swf gsm gsm_ms qdm2 mace3 mace6'
+  ).split(' '),
+);
 
-export const CODEC_WHITELIST = [...VIDEO_DECODERS, ...AUDIO_DECODERS.split(' ')].join(',');
+export const CODEC_WHITELIST = [...VIDEO_DECODERS, ...AUDIO_DECODERS].join(',');
 
 export interface Container {
   readonly name: string;

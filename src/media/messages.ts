@@ -13,7 +13,8 @@ export type Order = (Task | { readonly type: 'block' } | { readonly type: 'stop'
   readonly call: number;
 };
 
-const text = (longest: number) =>
+/** A text of a child, without what a database refuses. @param longest in characters */
+export const text = (longest: number) =>
   z
     .string()
     .max(longest)
@@ -72,7 +73,10 @@ export const reportSchema = z.discriminatedUnion('type', [
 
 export type Report = z.input<typeof reportSchema>;
 
+/** What a child says of a call. */
+export type ProbeReport = Exclude<Report, { type: 'ready' }>;
+
 type WithoutCall<T> = T extends { readonly call: number } ? Omit<T, 'call'> : never;
 
 /** The last word of a child on a call, whichever that is. */
-export type Verdict = WithoutCall<Exclude<Report, { type: 'fetch' }>>;
+export type Verdict = WithoutCall<Exclude<ProbeReport, { type: 'fetch' }>>;

@@ -57,15 +57,16 @@ async function judge(video: OpenVideo, packets: PacketReader): Promise<MediaFact
   };
 }
 
-function rotationIn({ stream }: OpenVideo, picture: DecodedPicture): number {
+/** Degrees clockwise by which the pictures are turned when shown, by the container's word or the codec's. */
+export function rotationIn({ stream }: OpenVideo, picture: DecodedPicture): number {
   return rotationOf(stream.codecpar.getCodedSideData(AV_PKT_DATA_DISPLAYMATRIX) ?? picture.displayMatrix);
 }
 
 /**
- * The container's word on the shape of pixels goes before the codec's, as in FFmpeg's
- * av_guess_sample_aspect_ratio.
+ * Width to height of one pixel, 1 when it is not told. The container's word goes before the codec's, as in
+ * FFmpeg's av_guess_sample_aspect_ratio.
  */
-function pixelAspectIn({ stream }: OpenVideo, picture: DecodedPicture): number {
+export function pixelAspectIn({ stream }: OpenVideo, picture: DecodedPicture): number {
   const { num, den } = stream.sampleAspectRatio;
   if (num > 0 && den > 0) return num / den;
   return picture.pixelAspect > 0 ? picture.pixelAspect : 1;
@@ -77,10 +78,15 @@ function audioCodecIn({ context }: OpenVideo): string | null {
   return stream ? codecNameOf(stream) : null;
 }
 
-function isHdr({ stream }: OpenVideo, picture: DecodedPicture): boolean {
+function isHdr(video: OpenVideo, picture: DecodedPicture): boolean {
   return (
-    [AVCOL_TRC_SMPTE2084, AVCOL_TRC_ARIB_STD_B67].some(
-      (transfer) => transfer === picture.colorTransfer || transfer === stream.codecpar.colorTrc,
-    ) || stream.codecpar.getCodedSideData(AV_PKT_DATA_DOVI_CONF) !== null
+    hasHdrTransfer(video, picture) || video.stream.codecpar.getCodedSideData(AV_PKT_DATA_DOVI_CONF) !== null
+  );
+}
+
+/** Whether the brightness of the pictures is written down as PQ or HLG. */
+export function hasHdrTransfer({ stream }: OpenVideo, picture: DecodedPicture): boolean {
+  return [AVCOL_TRC_SMPTE2084, AVCOL_TRC_ARIB_STD_B67].some(
+    (transfer) => transfer === picture.colorTransfer || transfer === stream.codecpar.colorTrc,
   );
 }

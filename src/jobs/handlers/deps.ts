@@ -1,21 +1,12 @@
 import type { ProgressReporter } from '../../events/progress.ts';
 import type { MediaPool } from '../../media/pool.ts';
-import type { WorkListener, WorkOptions, WorkSettings } from '../../media/products.ts';
+import type { WorkSettings } from '../../media/products.ts';
+import type { WorkPool } from '../../media/work-pool.ts';
 import type { Services } from '../../services/deps.ts';
 import type { Storage } from '../../storage/adapter.ts';
 
 /** Makes products of stored files. */
-export interface ProductWork {
-  /**
-   * Makes products of one file, telling the listener how each comes along and ends.
-   * Rejects with the signal's reason, or where something is wrong that has nothing to do with the file.
-   * @param options size in bytes and duration in seconds, of the file
-   */
-  work(
-    options: WorkOptions & { readonly signal: AbortSignal; readonly size: number; readonly duration: number },
-    listener: WorkListener,
-  ): Promise<void>;
-}
+export type ProductWork = Pick<WorkPool, 'work'>;
 
 /** What handlers work with; built once, in app.ts. */
 export interface HandlerDeps {

@@ -1,5 +1,5 @@
 import type { StoredError } from '../../db/tables/tasks.ts';
-import { MediaProcessError, MediaRejectedError } from '../../media/errors.ts';
+import { MediaNoRoomError, MediaProcessError, MediaRejectedError } from '../../media/errors.ts';
 import { NoRoomError } from '../../services/errors.ts';
 import { SourceError } from '../../sources/errors.ts';
 import { StorageError, StorageFullError } from '../../storage/adapter.ts';
@@ -39,7 +39,7 @@ export function toJobError(error: unknown): unknown {
   if (error instanceof RuleError || error instanceof MediaRejectedError || error instanceof NoRoomError)
     return new PermanentError(error.message, { cause: error });
   if (error instanceof MediaProcessError) return new CrashError(error.message, { cause: error });
-  if (error instanceof StorageFullError)
+  if (error instanceof StorageFullError || error instanceof MediaNoRoomError)
     return new WaitError({ seconds: STORAGE_FULL_SECONDS, reason: 'STORAGE' });
   if (error instanceof StorageError && error.reason !== 'INVALID_KEY')
     return new TransientError(error.message, { cause: error });
@@ -73,7 +73,7 @@ export function toStoredError(fault: unknown): StoredError {
   if (error instanceof MediaRejectedError)
     return { code: error.code, message: error.message, retryable: false };
   if (error instanceof MediaProcessError) return processError(error);
-  if (error instanceof StorageFullError) return STORAGE_FULL;
+  if (error instanceof StorageFullError || error instanceof MediaNoRoomError) return STORAGE_FULL;
   if (error instanceof StorageError) return STORAGE_FAILED;
   return {
     code: 'INTERNAL',

@@ -23,9 +23,13 @@ export interface PictureFacts {
   readonly hdr: boolean;
 }
 
-/** A branch of the one filter graph that all analyzers share: the same decoded frames go into each. */
+/**
+ * Filters of an analyzer's own; the same decoded frames go into each of all branches. Their clock counts
+ * microseconds from the first picture, so that `t` of an expression is what `at` is. All have the size and the
+ * pixel format of the first, and a colour space and, where it is HDR, primaries, told or assumed.
+ */
 export interface Branch {
-  /** A chain of filters in FFmpeg's syntax, from decoded frames as coded to what `onFrame` wants. */
+  /** A chain of filters in FFmpeg's syntax, from decoded frames as coded to what `onFrame` wants. One input, one output. */
   readonly filters: string;
   /** Takes one filtered frame, which is freed afterwards. `at`: seconds from the first picture of the file. */
   onFrame(frame: Frame, at: number): void | Promise<void>;
