@@ -6,6 +6,5 @@ export function productUrl(
   { id, teamId }: { readonly id: string; readonly teamId: string },
   { prefix, path }: { readonly prefix: string; readonly path: string },
 ): string {
-  const made = (mediaUrls as unknown as { urlForProduct?: (x: unknown) => string }).urlForProduct; // TEMP
-  return made ? made({ teamId, videoId: id, prefix, path }) : `stub/${path}`;
+  return mediaUrls.urlForProduct({ teamId, videoId: id, prefix, path });
 }

@@ -6,6 +6,9 @@ import { createProducer, type ProductTask, statesOf } from './product-tasks.ts';
 import { type ProvingGround, startProvingGround } from './proving-ground.ts';
 import { type ScriptedWork, scriptWork } from './scripted-work.ts';
 
+/** The name of a video whose media work is tried once. */
+const LAST_TRY = 'Last try';
+
 let ground: ProvingGround;
 let work: ScriptedWork;
 let producer: ReturnType<typeof createProducer>;
@@ -14,6 +17,13 @@ beforeAll(async () => {
   work = scriptWork();
   ground = await startProvingGround({ work, settings: { SLUICE_STORAGE_FULL_SECONDS: '0.2' } });
   producer = createProducer(ground.client);
+  await ground.rows.all(`create function last_try() returns trigger language plpgsql as $$
+    begin
+      if exists (select from tasks where id = new.subject_id and name = '${LAST_TRY}') then new.failures := 7; end if;
+      return new;
+    end $$`);
+  await ground.rows.all(`create trigger last_try before insert on jobs for each row
+    when (new.kind = 'process-video') execute function last_try()`);
 });
 
 afterAll(() => ground?.stop());
@@ -50,7 +60,7 @@ test(
       products: PRODUCTS,
       settings: { pictureFormat: 'jpeg', ladder: [] },
     });
-    expect(call.options.duration).toBeGreaterThan(4);
+    expect(call.options.duration).toBeGreaterThanOrEqual(4);
     call.progress('STREAM', 0.25);
     call.progress('SCENES', 0.5);
     const running = await producer.until(task.id, ({ stages }) =>
@@ -214,12 +224,10 @@ test(
   'a video comes in whose products cannot be made for a fault of the server, and indexing it again makes them',
   proof(async () => {
     work.isAutomatic = false;
-    const task = await producer.create({ from: from(), fullIngestion: true });
+    const task = await producer.create({ from: from(), name: LAST_TRY, fullIngestion: true });
     const call = await work.next();
-    await ground.rows.all('update jobs set failures = 7 where subject_id = $1', [task.id.slice(5)]);
-    // The row is read as it was claimed.
-    call.reject(new Error('the first of two'));
-    (await work.next()).reject(new Error('the last one'));
+    await call.make('SCENES');
+    call.reject(new Error('no child could be started'));
     const end = await producer.end(task.id);
     expect(end).toMatchObject({ status: 'READY', outcome: 'CREATED', hls: { status: 'ERROR' } });
     expect(statesOf(end)).toEqual({ ...all(PRODUCTS, 'FAILED'), UPLOAD: 'DONE', VALIDATION: 'DONE' });
