@@ -14,11 +14,12 @@ import { createCursors } from './services/cursors.ts';
 import type { Services } from './services/deps.ts';
 import { createImportFeeds } from './services/import-feed.ts';
 import { createFigureReader } from './services/import-figures.ts';
+import { watchMediaEpochs } from './services/media-epochs.ts';
+import { createMediaFiles } from './services/media-files.ts';
 import { createMediaUrls } from './services/media-urls.ts';
 import { createRateLimit } from './services/rate-limit.ts';
 import { createTaskFeeds } from './services/task-feed.ts';
 import { authenticateToken } from './services/upload-tokens.ts';
-import { findVideoFile } from './services/video-file.ts';
 import { authenticate } from './services/viewer.ts';
 import type { Setting } from './shutdown.ts';
 import type { Storage } from './storage/adapter.ts';
@@ -47,7 +48,14 @@ export async function startServer(setting: Setting, parts: ServerParts): Promise
   const feeds = createImportFeeds({ db: api, hub: changes, cursors });
   const { hub, metrics: hubMetrics, untilNone } = watchSubscriptions(changes, feeds);
   let url = config.publicUrl ?? '';
-  const mediaUrls = createMediaUrls({ secret, publicUrl: () => url, seconds: config.mediaUrlSeconds });
+  const epochs = await watchMediaEpochs({ db: api, notifications: parts.notifications, log });
+  shutdown.add(() => epochs.stop());
+  const mediaUrls = createMediaUrls({
+    secret,
+    publicUrl: () => url,
+    seconds: config.mediaUrlSeconds,
+    epochOf: epochs.of,
+  });
   const figures = createFigureReader(api);
   const uploads = {
     services,
@@ -69,7 +77,10 @@ export async function startServer(setting: Setting, parts: ServerParts): Promise
       key.startsWith('slu_') ? authenticateToken(api, key) : authenticate(api, key),
     ),
     createContext: (viewer, watchViewer) => ({ ...common, viewer, watchViewer }),
-    media: { urls: mediaUrls, find: (video) => findVideoFile({ db: api, storage }, video) },
+    media: {
+      urls: mediaUrls,
+      files: createMediaFiles({ db: api, storage, epochs, redirect: config.mediaDelivery === 'redirect' }),
+    },
     uploads,
     health: health.parts,
     metrics: metrics.render,

@@ -143,6 +143,7 @@ const settings = z.object({
   SLUICE_HEALTH_PORT: port.optional(),
   SLUICE_PRODUCTION: flag.optional(),
   SLUICE_MEDIA_URL_SECONDS: z.coerce.number().int().min(60).max(604_800).default(3600),
+  SLUICE_MEDIA_DELIVERY: z.enum(['proxy', 'redirect']).default('proxy'),
   SLUICE_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 });
 
@@ -202,6 +203,7 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env) {
     healthPort: env.SLUICE_HEALTH_PORT,
     production: env.SLUICE_PRODUCTION ?? env.DATABASE_URL !== undefined,
     mediaUrlSeconds: env.SLUICE_MEDIA_URL_SECONDS,
+    mediaDelivery: env.SLUICE_MEDIA_DELIVERY,
     logLevel: env.SLUICE_LOG_LEVEL,
   });
 }

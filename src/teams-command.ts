@@ -1,12 +1,15 @@
 import { type ManageCommand, manage, parseCommand, toTable, UsageError } from './command-options.ts';
 import { createTeam, listTeams, setTeam, type TeamEntry, type TeamLimits } from './services/manage-teams.ts';
+import { revokeMediaUrls } from './services/media-epochs.ts';
 
 const USAGE = `Usage: sluice teams create NAME [--max-videos N] [--max-bytes N] [--max-seconds N]
        sluice teams set TEAM [--name NAME] [--max-videos N] [--max-bytes N] [--max-seconds N]
+       sluice teams revoke-urls TEAM
        sluice teams list
 
   TEAM is an id or a name. N is what all videos of the team may come to; "none" takes a limit away. Lower limits take
-  nothing away. create makes a default index, too, and prints the id of the team.
+  nothing away. create makes a default index, too, and prints the id of the team. revoke-urls ends all media URLs of the
+  team that were handed out so far; those of later answers hold.
 `;
 
 const OPTIONS = {
@@ -30,6 +33,8 @@ export async function runTeams(command: ManageCommand): Promise<number> {
       process.stdout.write(toTable([HEADING, ...(await listTeams(db)).map(toRow)]));
     });
   if (team === undefined || team === '') throw new UsageError(USAGE);
+  if (action === 'revoke-urls' && Object.keys(values).length === 0)
+    return await manage(command, (db) => revokeMediaUrls(db, team));
   const limits: TeamLimits = {
     maxVideos: toLimit('--max-videos', values['max-videos'], MAX_VIDEOS),
     maxBytes: toLimit('--max-bytes', values['max-bytes'], Number.MAX_SAFE_INTEGER),

@@ -2,8 +2,6 @@ import helmet from '@fastify/helmet';
 import type { GraphQLSchema } from 'graphql';
 import type { Logger } from 'pino';
 import type { Context, WatchViewer } from '../schema/context.ts';
-import type { MediaUrls } from '../services/media-urls.ts';
-import type { VideoFile } from '../services/video-file.ts';
 import type { Viewer } from '../services/viewer.ts';
 import type { Authenticate } from './auth.ts';
 import { type HttpFigures, watchTraffic } from './drain.ts';
@@ -14,7 +12,7 @@ import { registerGraphQL } from './graphql-route.ts';
 import { type HealthOptions, registerHealth } from './health.ts';
 import { createKeyGuard } from './key-guard.ts';
 import { createKeyWatch } from './key-watch.ts';
-import { registerMedia } from './media.ts';
+import { type MediaOptions, registerMedia } from './media.ts';
 import { type MetricsOptions, registerMetrics } from './metrics.ts';
 import { createSharing } from './sharing.ts';
 import { createUploadServer, type UploadOptions } from './upload-server.ts';
@@ -40,13 +38,7 @@ export interface HttpServerOptions extends HealthOptions {
   readonly authenticate: Authenticate;
   readonly createContext: (viewer: Viewer, watchViewer: WatchViewer) => Context;
   readonly deadlineSeconds: (rootField: string) => number;
-  readonly media: {
-    readonly urls: Pick<MediaUrls, 'verify'>;
-    readonly find: (video: {
-      readonly teamId: string;
-      readonly videoId: string;
-    }) => Promise<VideoFile | null>;
-  };
+  readonly media: MediaOptions;
   /** What /uploads needs, which is not there without. */
   readonly uploads?: UploadOptions;
   /** The figures for /metrics, which is not there without them. */

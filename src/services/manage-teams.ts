@@ -58,7 +58,7 @@ export async function setTeam(
 /** All teams, the oldest first. */
 export async function listTeams(db: Database): Promise<readonly TeamEntry[]> {
   const rows = await db.query.teams.findMany({
-    columns: { createdAt: false },
+    columns: { createdAt: false, mediaEpoch: false },
     extras: { used: (team) => usedBy(team.id) },
     orderBy: { createdAt: 'asc', id: 'asc' },
   });

@@ -1,10 +1,18 @@
-import { createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { createTokens, type TokenContent } from './media-tokens.ts';
 
-/** What a media URL gives access to: the bytes of one video of one team, until it expires. */
+/** What a media URL gives access to: the bytes of one video of one team, until it expires or is called back. */
 export interface MediaGrant {
   readonly teamId: string;
   readonly videoId: string;
   readonly expiresAt: Date;
+  /** Which epoch of its team it is of: those of earlier ones were called back. */
+  readonly epoch: number;
+}
+
+/** What a URL to a product gives access to: all that one run of media work left of one version of a video. */
+export interface ProductGrant extends MediaGrant {
+  /** `teams/<team>/tasks/<task>/<claim>`, where its files are. */
+  readonly prefix: string;
 }
 
 interface MediaUrlTarget {
@@ -14,80 +22,107 @@ interface MediaUrlTarget {
   readonly kind: 'original';
 }
 
+interface ProductUrlTarget {
+  readonly teamId: string;
+  readonly videoId: string;
+  /** `teams/<team>/tasks/<task>/<claim>` */
+  readonly prefix: string;
+  /** Below the prefix, such as `stream/main.m3u8`. */
+  readonly path: string;
+}
+
 /** Makes signed URLs to media, and reads them again: whoever has one needs no key. */
 export interface MediaUrls {
   /** The URL to a video's original file. Within ten minutes the same video gets the same one, so that caches work. */
   urlFor(video: MediaUrlTarget, now?: Date): { readonly url: string; readonly expiresAt: Date };
-  /** What the token of a URL stands for; null when it was not made by this server's secret, was changed, or has expired. */
+  /**
+   * The URL to a file that media work left. It expires when that of the original does. What the file names beside itself is
+   * reached by the same token.
+   * @throws {TypeError} for a prefix that is none of this team's
+   */
+  urlForProduct(product: ProductUrlTarget, now?: Date): string;
+  /** What the token of an original's URL stands for; null when it was not made by this server's secret, was changed, or has expired. */
   verify(token: string, now?: Date): MediaGrant | null;
+  /** As `verify`, for the token of a product's URL. */
+  verifyProduct(token: string, now?: Date): ProductGrant | null;
 }
 
 const EXPIRY_STEP_SECONDS = 600;
-const ID_BYTES = 16;
-const EXPIRY_BYTES = 6;
-const MAC_BYTES = 32;
-const BODY_BYTES = 2 * ID_BYTES + EXPIRY_BYTES;
-const TOKEN = /^[A-Za-z0-9_-]{94}$/;
 const MAX_NAME_CHARACTERS = 100;
+const PREFIX = /^teams\/([0-9a-f-]{36})\/tasks\/([0-9a-f-]{36})\/(\d{1,18})$/;
 
 /**
- * Signs media URLs. A token holds team, video and expiry, and an HMAC-SHA256 over them. It stands in the path, so that it also
- * covers what a playlist names by relative URLs.
- * @param options.secret the server's secret; the key is derived from it (HKDF, RFC 5869), so that another use of the secret tells
- * nothing about it
+ * Signs media URLs. A token holds team, video, expiry and epoch, that of a product also task and claim, and an HMAC-SHA256 over
+ * them. It stands in the path, so that it also covers what a playlist names by relative URLs.
+ * @param options.secret the server's secret
  * @param options.publicUrl the base of the URLs; read at each call, because the port may be known only once the server listens
  * @param options.seconds for how long a URL holds at least; its expiry is rounded up to ten minutes
+ * @param options.epochOf the epoch that a team is in; 0 unless given
  */
-export function createMediaUrls(options: {
+export function createMediaUrls({
+  secret,
+  publicUrl,
+  seconds,
+  epochOf = () => 0,
+}: {
   readonly secret: Buffer;
   readonly publicUrl: () => string;
   readonly seconds: number;
+  readonly epochOf?: (teamId: string) => number;
 }): MediaUrls {
-  const key = Buffer.from(hkdfSync('sha256', options.secret, '', 'sluice media urls, version 1', 32));
-  const sign = (body: Buffer) => createHmac('sha256', key).update(body).digest();
+  const originals = createTokens({
+    secret,
+    purpose: 'sluice media urls, version 1',
+    ids: 2,
+    hasNumber: false,
+  });
+  const products = createTokens({
+    secret,
+    purpose: 'sluice product urls, version 1',
+    ids: 3,
+    hasNumber: true,
+  });
+  const expiryAt = (now: Date) =>
+    Math.ceil((now.getTime() / 1000 + seconds) / EXPIRY_STEP_SECONDS) * EXPIRY_STEP_SECONDS;
+  const urlOf = (token: string, path: string) => `${publicUrl().replace(/\/+$/, '')}/media/${token}/${path}`;
+
   return {
     urlFor({ teamId, videoId, fileName, kind }, now = new Date()) {
-      const until = now.getTime() / 1000 + options.seconds;
-      const expiry = Math.ceil(until / EXPIRY_STEP_SECONDS) * EXPIRY_STEP_SECONDS;
-      const body = Buffer.concat([idToBytes(teamId), idToBytes(videoId), expiryToBytes(expiry)]);
-      const token = Buffer.concat([body, sign(body)]).toString('base64url');
-      const base = options.publicUrl().replace(/\/+$/, '');
-      return {
-        url: `${base}/media/${token}/${kind}/${toUrlName(fileName)}`,
-        expiresAt: new Date(expiry * 1000),
-      };
+      const expiry = expiryAt(now);
+      const token = originals.write({
+        ids: [teamId, videoId],
+        number: null,
+        epoch: epochOf(teamId),
+        expiry,
+      });
+      return { url: urlOf(token, `${kind}/${toUrlName(fileName)}`), expiresAt: new Date(expiry * 1000) };
     },
-    verify(token, now = new Date()) {
-      const bytes = TOKEN.test(token) ? Buffer.from(token, 'base64url') : null;
-      // The last character has bits that no byte holds: the same bytes must not have several tokens.
-      if (bytes?.length !== BODY_BYTES + MAC_BYTES || bytes.toString('base64url') !== token) return null;
-      const body = bytes.subarray(0, BODY_BYTES);
-      if (!timingSafeEqual(bytes.subarray(BODY_BYTES), sign(body))) return null;
-      const expiresAt = new Date(body.readUIntBE(2 * ID_BYTES, EXPIRY_BYTES) * 1000);
-      if (now >= expiresAt) return null;
-      return {
-        teamId: bytesToId(body.subarray(0, ID_BYTES)),
-        videoId: bytesToId(body.subarray(ID_BYTES, 2 * ID_BYTES)),
-        expiresAt,
-      };
+    urlForProduct({ teamId, videoId, prefix, path }, now = new Date()) {
+      const [, owner, taskId = '', claim = ''] = PREFIX.exec(prefix) ?? [];
+      if (owner !== teamId) throw new TypeError('this is no prefix of the team');
+      const token = products.write({
+        ids: [teamId, videoId, taskId],
+        number: BigInt(claim),
+        epoch: epochOf(teamId),
+        expiry: expiryAt(now),
+      });
+      return urlOf(token, path.split('/').map(encodeURIComponent).join('/'));
+    },
+    verify: (token, now = new Date()) => grantOf(originals.read(token), now),
+    verifyProduct(token, now = new Date()) {
+      const content = products.read(token);
+      const grant = grantOf(content, now);
+      if (content === null || grant === null) return null;
+      return { ...grant, prefix: `teams/${grant.teamId}/tasks/${content.ids[2]}/${content.number}` };
     },
   };
 }
 
-function idToBytes(id: string): Buffer {
-  const bytes = Buffer.from(id.replaceAll('-', ''), 'hex');
-  if (bytes.length !== ID_BYTES) throw new TypeError(`"${id}" is not a UUID`);
-  return bytes;
-}
-
-function bytesToId(bytes: Buffer): string {
-  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
-}
-
-function expiryToBytes(seconds: number): Buffer {
-  const bytes = Buffer.alloc(EXPIRY_BYTES);
-  bytes.writeUIntBE(seconds, 0, EXPIRY_BYTES);
-  return bytes;
+function grantOf(content: TokenContent | null, now: Date): MediaGrant | null {
+  if (content === null) return null;
+  const [teamId = '', videoId = ''] = content.ids;
+  const expiresAt = new Date(content.expiry * 1000);
+  return now < expiresAt ? { teamId, videoId, expiresAt, epoch: content.epoch } : null;
 }
 
 /** The end of the URL is for people and for programs that go by the extension; the server does not read it. */

@@ -12,6 +12,14 @@ export interface Storage {
   stat(key: string): Promise<StoredObject | null>;
   /** The bytes of a key, or those of a range. Throws StorageError with reason NOT_FOUND. */
   read(key: string, range?: ByteRange): Promise<Readable>;
+  /**
+   * A URL at which the store itself gives the bytes of a key to whoever has it, until a time and for a week at most, as a
+   * media type and with a Content-Disposition; null for a store that cannot. Whether anything is there is not asked.
+   */
+  presign(
+    key: string,
+    options: { readonly until: Date; readonly mimeType: string; readonly disposition: string },
+  ): Promise<string | null>;
   /** How many bytes an unfinished write left at this key; null if there is none, or perhaps if it has no bytes. */
   statPartial(key: string): Promise<{ readonly size: number } | null>;
   /**

@@ -10,7 +10,7 @@ import { moveFile } from './file-move.ts';
 import { sweepPartials } from './file-sweep.ts';
 import { openFileWriter } from './file-writer.ts';
 import { makeFolder, removeEmptyFolders } from './folders.ts';
-import { isSegment, PARTIAL_SUFFIX, pathOfKey } from './secure-path.ts';
+import { assertKey, isSegment, PARTIAL_SUFFIX, pathOfKey } from './secure-path.ts';
 import { createSpaceGuard } from './space.ts';
 import { createWorkFolders } from './work-folders.ts';
 
@@ -39,6 +39,10 @@ export function createFileStorage(options: FileStorageOptions): Storage {
     create: async (key) => openFileWriter({ root, path: pathOfKey(root, key), space }),
     stat: async (key) => statFile(pathOfKey(root, key)),
     read: async (key, range) => readFile(pathOfKey(root, key), range),
+    async presign(key) {
+      assertKey(key);
+      return null;
+    },
     statPartial: async (key) => statFile(partialOf(key)),
     readPartial: async (key) => readFile(partialOf(key)),
     move: (from, to) => moveFile(root, { from: pathOfKey(root, from), to: pathOfKey(root, to) }),

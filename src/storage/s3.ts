@@ -10,6 +10,7 @@ import { createS3Bucket, type S3Place } from './s3-bucket.ts';
 import { moveObject } from './s3-move.ts';
 import { createS3Objects } from './s3-objects.ts';
 import type { UnfinishedUpload, UploadedPart } from './s3-pages.ts';
+import { presignObject } from './s3-presign.ts';
 import { openS3Object } from './s3-read.ts';
 import { createS3Uploads, type S3Uploads } from './s3-uploads.ts';
 import { openS3Writer } from './s3-writer.ts';
@@ -61,6 +62,10 @@ export function createS3Storage({
     async read(key, range) {
       assertKey(key);
       return (await openS3Object(bucket, key, { range })).bytes;
+    },
+    async presign(key, options) {
+      assertKey(key);
+      return await presignObject(bucket, key, options);
     },
     async statPartial(key) {
       assertKey(key);

@@ -18,6 +18,7 @@ import { SAMPLE_OPERATIONS, SAMPLE_VARIABLES } from '../../src/http/graphiql-sam
 import { createHttpServer, type HttpServer } from '../../src/http/server.ts';
 import type { Context } from '../../src/schema/context.ts';
 import { CHROMIUM, launchBrowser } from '../support/browser.ts';
+import { NO_MEDIA } from './support.ts';
 
 const SDL = readFileSync(new URL('../../src/schema/schema.graphql', import.meta.url), 'utf8');
 const KEY = `slc_${'k'.repeat(40)}`;
@@ -132,7 +133,7 @@ describe.skipIf(CHROMIUM === undefined)('in a browser, GraphiQL', () => {
       // The answers of this schema read nothing of it.
       createContext: (viewer) => ({ viewer }) as Context,
       deadlineSeconds: () => 10,
-      media: { urls: { verify: () => null }, find: async () => null },
+      media: NO_MEDIA,
       health: async () => ({}),
       graphiql: true,
     });

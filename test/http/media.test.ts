@@ -10,42 +10,51 @@ import fastify, { type FastifyInstance } from 'fastify';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { registerHealth } from '../../src/http/health.ts';
 import { registerMedia } from '../../src/http/media.ts';
+import type { MediaFile } from '../../src/services/media-files.ts';
 import { createMediaUrls } from '../../src/services/media-urls.ts';
-import type { VideoFile } from '../../src/services/video-file.ts';
 import { StorageError } from '../../src/storage/adapter.ts';
 
 const bytes = randomBytes(8 * 1024 * 1024);
 const SIZE = bytes.length;
 const sha256 = createHash('sha256').update(bytes).digest('hex');
 const etag = `"${sha256}"`;
+const file = { size: SIZE, mimeType: 'video/mp4', tag: sha256, locate: async () => null };
 const [teamId, videoId] = [randomUUID(), randomUUID()];
+const prefix = `teams/${teamId}/tasks/${randomUUID()}/1`;
+const path = 'stream/main.mp4';
 
 let folder: string;
 let base: string;
 let server: FastifyInstance;
 let fileName = 'clip.mp4';
 let gone = false;
+let broken = false;
 let health: Record<string, boolean> | Error = {};
 const opened: Readable[] = [];
 const urls = createMediaUrls({ secret: randomBytes(32), publicUrl: () => base, seconds: 3_600 });
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'sluice-media-test-'));
-  const path = join(folder, 'original');
-  await writeFile(path, bytes);
-  const open: VideoFile['open'] = async (range) => {
+  const stored = join(folder, 'original');
+  await writeFile(stored, bytes);
+  const open: MediaFile['open'] = async (range) => {
     if (gone) throw new StorageError('NOT_FOUND', 'deleted meanwhile');
-    const stream = createReadStream(path, range ? { start: range.start, end: range.end } : {});
+    if (broken) throw new StorageError('UNAVAILABLE', 'secret');
+    const stream = createReadStream(stored, range ? { start: range.start, end: range.end } : {});
     opened.push(stream);
     return stream;
   };
   server = fastify({ forceCloseConnections: true, routerOptions: { maxParamLength: 1_000 } });
   registerMedia(server, {
     urls,
-    find: async (video) =>
-      video.teamId === teamId && video.videoId === videoId
-        ? { size: SIZE, mimeType: 'video/mp4', sha256, fileName, open }
-        : null,
+    files: {
+      original: async (grant) =>
+        grant.teamId === teamId && grant.videoId === videoId ? { ...file, fileName, open } : 'GONE',
+      product: async (grant, inFolder, name) =>
+        grant.prefix === prefix && `${inFolder}/${name}` === path
+          ? { ...file, fileName: null, open }
+          : 'GONE',
+    },
   });
   registerHealth(server, {
     health: async () => {
@@ -64,21 +73,28 @@ afterAll(async () => {
 afterEach(() => {
   fileName = 'clip.mp4';
   gone = false;
+  broken = false;
   opened.length = 0;
 });
 
 const mediaUrl = () => urls.urlFor({ teamId, videoId, fileName, kind: 'original' }).url;
-const get = (headers: Record<string, string> = {}, init: RequestInit = {}) =>
-  fetch(mediaUrl(), { ...init, headers });
+const productUrl = () => urls.urlForProduct({ teamId, videoId, prefix, path });
 const bodyOf = async (response: Response) => Buffer.from(await response.arrayBuffer());
 
-describe('media', () => {
-  test('a video comes whole, with all that a player and a cache want to know', async () => {
+describe.each([
+  ['an original', mediaUrl],
+  ['what media work left', productUrl],
+])('%s', (_kind, urlOf) => {
+  const get = (headers: Record<string, string> = {}, init: RequestInit = {}) =>
+    fetch(urlOf(), { ...init, headers });
+
+  test('comes whole, with all that a player and a cache want to know', async () => {
     const response = await get();
     expect(response.status).toBe(200);
     expect((await bodyOf(response)).equals(bytes)).toBe(true);
     expect(Object.fromEntries(response.headers)).toMatchObject({
       'accept-ranges': 'bytes',
+      'access-control-allow-origin': '*',
       'content-length': String(SIZE),
       'content-type': 'video/mp4',
       'content-security-policy': expect.stringMatching(/^sandbox; default-src 'none';/),
@@ -87,7 +103,10 @@ describe('media', () => {
       'referrer-policy': 'no-referrer',
       'x-content-type-options': 'nosniff',
     });
-    const maxAge = Number(/^private, max-age=(\d+)$/.exec(response.headers.get('cache-control') ?? '')?.[1]);
+    expect(response.headers.get('access-control-allow-credentials')).toBeNull();
+    const maxAge = Number(
+      /^private, max-age=(\d+), immutable$/.exec(response.headers.get('cache-control') ?? '')?.[1],
+    );
     expect(maxAge).toBeGreaterThan(3_590);
     expect(maxAge).toBeLessThanOrEqual(4_200);
   });
@@ -100,7 +119,7 @@ describe('media', () => {
     [`bytes=-${SIZE + 1}`, 0, SIZE - 1],
     ['bytes=5-99999999999999999999', 5, SIZE - 1],
     ['BYTES=1-2', 1, 2],
-  ])('of a video, %s comes alone', async (range, start, end) => {
+  ])('of it, %s comes alone', async (range, start, end) => {
     const response = await get({ range });
     expect(response.status).toBe(206);
     expect(response.headers.get('content-range')).toBe(`bytes ${start}-${end}/${SIZE}`);
@@ -153,6 +172,53 @@ describe('media', () => {
     expect([response.status, (await bodyOf(response)).length]).toEqual([206, 4]);
   });
 
+  test('is sent only if it is what the client has', async () => {
+    for (const [have, status] of [
+      [etag, 206],
+      ['*', 206],
+      ['"another"', 412],
+      [`W/${etag}`, 412],
+    ] as const) {
+      const response = await get({ 'if-match': have, range: 'bytes=0-3' });
+      await response.body?.cancel();
+      expect([have, response.status]).toEqual([have, status]);
+    }
+    const both = await get({ 'if-match': '"another"', 'if-none-match': etag });
+    expect([both.status, both.headers.get('cache-control')]).toEqual([412, 'no-store']);
+  });
+
+  test('a page of any origin may ask for parts of it, and read what it is told', async () => {
+    const asked = await get(
+      { origin: 'https://player.example', 'access-control-request-headers': 'range' },
+      { method: 'OPTIONS' },
+    );
+    expect([asked.status, Object.fromEntries(asked.headers)]).toMatchObject([
+      204,
+      {
+        'access-control-allow-headers': expect.stringContaining('range'),
+        'access-control-allow-methods': 'GET, HEAD',
+        'access-control-allow-origin': '*',
+        'access-control-max-age': '86400',
+      },
+    ]);
+    const response = await get({ origin: 'https://player.example', range: 'bytes=0-3' });
+    expect(response.headers.get('access-control-expose-headers')).toContain('content-range');
+    for (const method of ['PUT', 'POST', 'DELETE']) expect((await get({}, { method })).status).toBe(404);
+  });
+
+  test('a store that fails is no file that a cache keeps', async () => {
+    broken = true;
+    for (const range of ['bytes=0-9', `bytes=0-${SIZE - 2}`]) {
+      const response = await get({ range });
+      expect([response.status, response.headers.get('cache-control'), response.headers.get('etag')]).toEqual([
+        500,
+        null,
+        null,
+      ]);
+      expect(response.headers.get('content-range')).toBeNull();
+    }
+  });
+
   test('HEAD tells the same without opening the file, and knows no ranges', async () => {
     const response = await get({ range: 'bytes=0-9' }, { method: 'HEAD' });
     expect(response.status).toBe(200);
@@ -161,6 +227,24 @@ describe('media', () => {
     expect(response.headers.get('etag')).toBe(etag);
     expect(opened).toHaveLength(0);
   });
+
+  test('a client that goes away closes the file', async () => {
+    const client = request(urlOf()).end();
+    const [response] = await once(client, 'response');
+    await once(response, 'data');
+    response.pause();
+    const [stream] = opened;
+    expect(stream?.destroyed).toBe(false);
+    client.on('error', () => {});
+    client.destroy();
+    await vi.waitFor(() => expect(stream?.closed).toBe(true), { timeout: 5_000 });
+    expect(stream?.readableEnded).toBe(false);
+  });
+});
+
+describe('media', () => {
+  const get = (headers: Record<string, string> = {}, init: RequestInit = {}) =>
+    fetch(mediaUrl(), { ...init, headers });
 
   test('the file name comes as it is, and cannot end the header', async () => {
     fileName = 'Ferien "2026"\r\nX-Evil: 1 映画 (1)\ud800.mp4';
@@ -185,6 +269,9 @@ describe('media', () => {
       [expired, 403],
       [unknown, 404],
       [otherTeam, 404],
+      [productUrl().replace('/stream/', '/scenes/'), 404],
+      [mediaUrl().replace(/original.*/, path), 403],
+      [productUrl().replace(path, 'original/clip.mp4'), 403],
     ] as const) {
       const response = await fetch(url);
       expect([response.status, response.headers.get('cache-control')]).toEqual([status, 'no-store']);
@@ -201,19 +288,6 @@ describe('media', () => {
     for (const path of ['', '/', `/${token}`, `/${token}/original`, `/${token}/other/clip.mp4`]) {
       expect((await fetch(`${base}/media${path}`)).status).toBe(404);
     }
-  });
-
-  test('a client that goes away closes the file', async () => {
-    const client = request(mediaUrl()).end();
-    const [response] = await once(client, 'response');
-    await once(response, 'data');
-    response.pause();
-    const [stream] = opened;
-    expect(stream?.destroyed).toBe(false);
-    client.on('error', () => {});
-    client.destroy();
-    await vi.waitFor(() => expect(stream?.closed).toBe(true), { timeout: 5_000 });
-    expect(stream?.readableEnded).toBe(false);
   });
 });
 

@@ -4,6 +4,12 @@ import { createHttpServer, type HttpServer, type HttpServerOptions } from '../..
 import type { Context } from '../../src/schema/context.ts';
 import type { Viewer } from '../../src/services/viewer.ts';
 
+/** For servers whose tests ask for no media. */
+export const NO_MEDIA: HttpServerOptions['media'] = {
+  urls: { verify: () => null, verifyProduct: () => null },
+  files: { original: async () => 'GONE', product: async () => 'GONE' },
+};
+
 export const KEY = `slc_${'k'.repeat(32)}`;
 export const READ_KEY = `slc_${'r'.repeat(200)}`;
 export const STRANGE_KEY = `slc_${'x'.repeat(40)}`;
@@ -155,7 +161,7 @@ export async function startSmallServer(settings: Partial<HttpServerOptions> = {}
     // The small schema reads nothing else of it.
     createContext: (viewer) => ({ viewer }) as Context,
     deadlineSeconds: (field) => (field === 'slow' ? 0.2 : 10),
-    media: { urls: { verify: () => null }, find: async () => null },
+    media: NO_MEDIA,
     health: async () => ({ database: true }),
     ...settings,
   });

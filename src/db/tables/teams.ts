@@ -23,9 +23,14 @@ export const teams = snakeCase.table(
     maxVideos: integer(),
     maxBytes: byteCount(),
     maxSeconds: doublePrecision(),
+    /** Media URLs say which one they are of, and hold in this one only: another one calls back all that are out. */
+    mediaEpoch: integer().notNull().default(0),
     createdAt: createdAt(),
   },
-  (t) => [check('teams_limits', sql`${t.maxVideos} >= 0 and ${t.maxBytes} >= 0 and ${t.maxSeconds} >= 0`)],
+  (t) => [
+    check('teams_limits', sql`${t.maxVideos} >= 0 and ${t.maxBytes} >= 0 and ${t.maxSeconds} >= 0`),
+    check('teams_media_epoch', sql`${t.mediaEpoch} between 0 and 65535`),
+  ],
 );
 
 /** The figures of a team's use. Milliseconds, so that sums are exact. */
