@@ -71,7 +71,7 @@ export async function startProvingGround({
   const storage = join(dataDir, 'media');
   const apps: App[] = [];
   for (let count = 0; count < servers; count += 1)
-    apps.push(await startApp(config, pino({ level: process.env.DBG ?? "fatal" }), work ? { work } : {}));
+    apps.push(await startApp(config, pino({ level: 'fatal' }), work ? { work } : {}));
   const rows = await openRows(databaseUrl);
   await installOracle(databaseUrl);
   const accepted = { imports: [] as string[], tasks: [] as string[] };

@@ -105,7 +105,9 @@ function createCall(options: WorkOptions, { listener, resolve, reject }: CallPar
     },
     fail(product, code = 'VIDEO_FILE_BROKEN') {
       over.add(product);
-      listener.onOutcome({ product, error: { code, message: `${product} could not be made.` } });
+      const error = { code, message: `${product} could not be made.` };
+      // Any product may end so.
+      listener.onOutcome({ product, error } as ProductOutcome);
     },
     async finish() {
       for (const product of options.products) if (!over.has(product)) await call.make(product);
