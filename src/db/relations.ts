@@ -1,5 +1,6 @@
 import { defineRelations } from 'drizzle-orm';
 import { deletedTasks } from './tables/deleted-tasks.ts';
+import { videoFingerprintBands, videoFingerprints } from './tables/fingerprints.ts';
 import { idempotencyKeys } from './tables/idempotency-keys.ts';
 import * as imports from './tables/imports.ts';
 import * as indexes from './tables/indexes.ts';
@@ -32,6 +33,8 @@ export const tables = {
   videoKeys: videos.videoKeys,
   contentClaims: videos.contentClaims,
   sourceVersions: videos.sourceVersions,
+  videoFingerprints,
+  videoFingerprintBands,
   webhookDeliveries: webhooks.webhookDeliveries,
   webhookSecrets: webhooks.webhookSecrets,
   uploads: uploads.uploads,

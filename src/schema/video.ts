@@ -8,6 +8,7 @@ import { DateTimeRange, FloatRange, IntRange, OrderDirection, orderOf, StringFil
 import { HLS_COLUMNS, Hls } from './hls.ts';
 import { countOf, readList, relatedList } from './paging.ts';
 import { productUrl } from './product-url.ts';
+import { readSimilar, SimilarVideo, similarArgs, similarCost } from './similar-video.ts';
 import { SystemMetadata } from './system-metadata.ts';
 import { Task, TaskConnection, TaskEdge } from './task.ts';
 
@@ -97,6 +98,16 @@ export const Video = builder.drizzleNode('videos', {
           thumbnailUrl: path && productUrl(mediaUrls, video, { ...scenes, path }),
         })),
     }),
+    similar: t.field({
+      type: [SimilarVideo],
+      nullable: true,
+      description:
+        'Other videos of the team that show the same, such as copies of another size, compression or length, the nearest first. limit: 1 to 50, minSimilarity: 0 to 1. Null as long as FINGERPRINT has not run.',
+      args: similarArgs,
+      complexity: similarCost,
+      select: { columns: { id: true, teamId: true } },
+      resolve: (video, args, context, info) => readSimilar(video, { args, context, info }),
+    }),
     tasks: t.connection(
       {
         type: Task,
@@ -118,6 +129,15 @@ export const Video = builder.drizzleNode('videos', {
       description:
         'When indexing was last done with it; null until then: the video can be played, its analysis is not complete.',
     }),
+  }),
+});
+
+SimilarVideo.implement({
+  description: 'similarity: how much of both is the same, 0 to 1; 1 when all of it looks the same.',
+  fields: (t) => ({
+    // The row has what is selected of it; the type that a selection gives is not known here.
+    video: t.field({ type: Video, resolve: ({ video }) => video as typeof Video.$inferType }),
+    similarity: t.exposeFloat('similarity'),
   }),
 });
 

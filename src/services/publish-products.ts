@@ -11,15 +11,12 @@ import type { StoredError } from '../db/tables/tasks.ts';
 import { databaseNow } from '../db/tables/types.ts';
 import { videos } from '../db/tables/videos.ts';
 import type { TaskRow } from './end-task.ts';
+import type { Fingerprint } from './fingerprint-code.ts';
+import { storeFingerprint } from './fingerprints.ts';
 import { deleteFolders, productFoldersOf } from './product-files.ts';
 import { beginStage, endStage, productsOf } from './stages.ts';
 
 type VideoRow = typeof videos.$inferSelect;
-
-/** Perceptual hashes of pictures in order of time: 64 bits as 16 hexadecimal digits; at in seconds. */
-interface Fingerprint {
-  readonly frames: readonly { readonly at: number; readonly hash: string }[];
-}
 
 /** What came of the products of a task. */
 export interface MadeProducts {
@@ -75,7 +72,7 @@ export async function publishProducts(
     keepSeconds,
   }: { readonly made: MadeProducts; readonly task: TaskRow; readonly keepSeconds: number },
 ): Promise<void> {
-  const { THUMBNAILS, STREAM, SCENES, QUALITY, SCAN_TYPE } = made.results;
+  const { THUMBNAILS, STREAM, SCENES, FINGERPRINT, QUALITY, SCAN_TYPE } = made.results;
   const change = {
     pictures: THUMBNAILS ?? video.pictures,
     stream: STREAM ?? video.stream,
@@ -88,6 +85,7 @@ export async function publishProducts(
     .update(videos)
     .set({ ...change, ...hlsAfter(task, video, STREAM), productFolders })
     .where(eq(videos.id, video.id));
+  if (FINGERPRINT !== undefined) await storeFingerprint(tx, video, FINGERPRINT);
   const replaced = (video.productFolders ?? []).filter((folder) => !productFolders?.includes(folder));
   await deleteFolders(tx, video, { folders: replaced, keepSeconds });
 }

@@ -1,5 +1,8 @@
 import type { Product } from '../products.ts';
 import type { CreateAnalyzer } from './analyzer.ts';
+import { createFingerprintAnalyzer } from './fingerprint.ts';
+import { createQualityAnalyzer } from './quality.ts';
+import { createScanTypeAnalyzer } from './scan-type.ts';
 
 /** What is made of decoded pictures. */
 export type AnalysisProduct = Exclude<Product, 'STREAM'>;
@@ -8,4 +11,8 @@ export type AnalysisProduct = Exclude<Product, 'STREAM'>;
 export type AnalyzerTable = { readonly [P in AnalysisProduct]?: CreateAnalyzer<P> };
 
 /** All analyzers that there are. */
-export const ANALYZERS: AnalyzerTable = {};
+export const ANALYZERS: AnalyzerTable = {
+  FINGERPRINT: createFingerprintAnalyzer,
+  QUALITY: createQualityAnalyzer,
+  SCAN_TYPE: createScanTypeAnalyzer,
+};
