@@ -17,6 +17,11 @@ const BENCHMARKS = {
     run: () => import('./plan.mjs'),
     takesOptions: true,
   },
+  hostile: {
+    about: 'sound files with broken ones among them [--rounds N] [--files N] [--broken N]',
+    run: () => import('./hostile.mjs'),
+    takesOptions: true,
+  },
   progress: {
     about:
       'live progress with many subscribers [--rounds N] [--subscribers N,N] [--tasks N] [--part fanout|paced|reports]',

@@ -56,6 +56,8 @@ export interface ClipSpec {
   readonly hdr?: boolean;
   /** Interlaced coding, top field first; for mpeg2video and h264. */
   readonly interlaced?: boolean;
+  /** So many pictures in a row may be decoded after one that is shown later; 0 for H.264 unless given. */
+  readonly reordered?: number;
   /** Options of FFmpeg's muxer, for instance { movflags: '+faststart' }. */
   readonly muxerOptions?: Readonly<Record<string, string>>;
   /** Another seed gives other pictures and another tone; the same specification gives the same bytes. */

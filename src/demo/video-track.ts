@@ -38,6 +38,7 @@ export function openVideoTrack(spec: ClipSpec, { output, flags }: TrackTarget): 
   context.sampleAspectRatio = new Rational(pixelAspect[0], pixelAspect[1]);
   context.gopSize = Math.round(clip.frameRate * 2);
   if (spec.bitrate !== undefined) setBitrate(context, spec.bitrate);
+  if (spec.reordered !== undefined) context.maxBFrames = spec.reordered;
   if (spec.hdr === true) setHdr(context);
   if (spec.interlaced === true) context.setFlags(AV_CODEC_FLAG_INTERLACED_DCT, AV_CODEC_FLAG_INTERLACED_ME);
   context.setFlags(AV_CODEC_FLAG_BITEXACT, ...flags);

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { finishDeletions } from '../support/oracle/deletions.ts';
+import { objectsIn } from '../support/oracle/objects.ts';
 import { waitFor } from '../support/wait.ts';
 import { createDeleter } from './deletions.ts';
 import { createProducer, statesOf } from './product-tasks.ts';
@@ -181,25 +183,6 @@ test(
   }),
 );
 
-test(
-  'a video with products takes them with it, and its tasks that failed cannot be tried again',
-  proof(async () => {
-    const id = await plainVideo();
-    await producer.end((await producer.reindex(id)).id);
-    work.isAutomatic = false;
-    const open = await producer.reindex(id);
-    const call = await work.next();
-    await call.make('STREAM');
-    await createDeleter(ground.client).deleteVideo(id);
-    expect(await producer.end(open.id)).toMatchObject({ status: 'CANCELED', video: null });
-    expect(await producer.retry(open.id)).toMatchObject({
-      __typename: 'TaskCannotBeRetriedError',
-      message: expect.stringContaining('is gone'),
-    });
-    await waitFor(() => work.running() === 0);
-  }),
-);
-
 test('what asks for nothing is refused, and so is a video that is not there', async () => {
   const id = await plainVideo();
   expect(await producer.askReindex({ id, fullIngestion: false })).toMatchObject({
@@ -233,4 +216,25 @@ test('analyzers of the index are what full ingestion runs, and settings of it wh
   await call.finish();
   work.isAutomatic = true;
   expect((await producer.end(task.id)).stages.map(({ name }) => name)).toEqual(['STREAM', 'QUALITY']);
+});
+
+test('a video with products takes them with it, and its tasks that failed cannot be tried again', async () => {
+  work.isAutomatic = true;
+  const id = await plainVideo();
+  const made = await producer.end((await producer.reindex(id)).id);
+  work.isAutomatic = false;
+  const open = await producer.reindex(id);
+  const call = await work.next();
+  await call.make('STREAM');
+  await createDeleter(ground.client).deleteVideo(id);
+  expect(await producer.end(open.id)).toMatchObject({ status: 'CANCELED', video: null });
+  expect(await producer.retry(open.id)).toMatchObject({
+    __typename: 'TaskCannotBeRetriedError',
+    message: expect.stringContaining('is gone'),
+  });
+  await waitFor(() => work.running() === 0);
+  await finishDeletions(ground.databaseUrl);
+  const keys = await objectsIn(ground.storage).list();
+  const ofTasks = [made, open].map((task) => `/tasks/${task.id.slice('task_'.length)}/`);
+  expect(keys.filter((key) => ofTasks.some((part) => key.includes(part)))).toEqual([]);
 });

@@ -209,6 +209,28 @@ describe('a process that has to make scenes and', () => {
   });
 });
 
+it('what a shared call has left open is made alone, by processes that have done nothing else, from nothing', async () => {
+  const pool = await start(
+    `globalThis.calls = (globalThis.calls ?? 0) + 1;
+     if (order.path === '/bad.mp4' && products.length > 1) {
+       write('scenes/begun.jpg');
+       process.abort();
+     }
+     const { calls } = globalThis;
+     fs.writeFileSync(join(folder, products.join('+')), calls + ' ' + fs.existsSync(join(folder, 'scenes')));
+     makeAll();`,
+  );
+  // Both processes have served a call before.
+  await pool.work(await workOf({ products: ['STREAM', 'QUALITY'] }), listen());
+  expect(pool.pids()).toHaveLength(2);
+  const folder = await newFolder();
+  const told = listen();
+  await pool.work(await workOf({ path: '/bad.mp4', folder }), told);
+  expect(endsOf(told)).toEqual({ SCENES: 'made', QUALITY: 'made' });
+  expect(await readFile(`${folder}/SCENES`, 'utf8')).toBe('1 false');
+  expect(await readFile(`${folder}/QUALITY`, 'utf8')).toBe('1 true');
+});
+
 it('a process that tells twice of a product costs only what it had not told yet', async () => {
   const pool = await start(
     `if (!products.includes('SCENES')) return makeAll();

@@ -3,6 +3,8 @@ import type { CreateAnalyzer } from './analyzer.ts';
 import { createFingerprintAnalyzer } from './fingerprint.ts';
 import { createQualityAnalyzer } from './quality.ts';
 import { createScanTypeAnalyzer } from './scan-type.ts';
+import { createPicturesAnalyzer } from './pictures.ts';
+import { createScenesAnalyzer } from './scenes.ts';
 
 /** What is made of decoded pictures. */
 export type AnalysisProduct = Exclude<Product, 'STREAM'>;
@@ -15,4 +17,6 @@ export const ANALYZERS: AnalyzerTable = {
   FINGERPRINT: createFingerprintAnalyzer,
   QUALITY: createQualityAnalyzer,
   SCAN_TYPE: createScanTypeAnalyzer,
+  THUMBNAILS: createPicturesAnalyzer,
+  SCENES: createScenesAnalyzer,
 };

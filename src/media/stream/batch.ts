@@ -2,7 +2,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { readExactly } from './read-exactly.ts';
 
 /** So many bytes of samples are read before any of them is written. */
-export const BATCH_BYTES = 8 * 1024 * 1024;
+export const BATCH_BYTES = 4 * 1024 * 1024;
 /** Bytes between two ranges that are read along, for that costs less than another call; and all of them in a batch. */
 const MOST_GAP = 128 * 1024;
 const MOST_GAPS = 2 * 1024 * 1024;

@@ -6,7 +6,6 @@ import {
   AV_CODEC_ID_FLAC,
   AV_CODEC_ID_H264,
   AV_CODEC_ID_HEVC,
-  AV_CODEC_ID_MP3,
   AV_CODEC_ID_OPUS,
   AV_CODEC_ID_VP9,
   AV_PIX_FMT_NONE,
@@ -31,14 +30,17 @@ const VIDEO: ReadonlyMap<AVCodecID, ReadonlySet<string>> = new Map([
   [AV_CODEC_ID_VP9, TEN_BITS_TOO],
 ]);
 
+/** Not MP3: browsers refuse it in fragmented MP4, and with it the whole stream. */
 const AUDIO: ReadonlySet<AVCodecID> = new Set([
   AV_CODEC_ID_AAC,
-  AV_CODEC_ID_MP3,
   AV_CODEC_ID_OPUS,
   AV_CODEC_ID_AC3,
   AV_CODEC_ID_EAC3,
   AV_CODEC_ID_FLAC,
 ]);
+
+/** Apple's players and televisions take these, most browsers do not. */
+const SURROUND: ReadonlySet<AVCodecID> = new Set([AV_CODEC_ID_AC3, AV_CODEC_ID_EAC3]);
 
 const AAC_PROFILES: ReadonlySet<AVProfile> = new Set([
   AV_PROFILE_AAC_LOW,
@@ -60,4 +62,9 @@ export function isPlayableVideo({ codecId, format }: CodecParameters): boolean {
 export function isPlayableAudio({ codecId, profile, channels, sampleRate }: CodecParameters): boolean {
   if (!AUDIO.has(codecId) || channels < 1 || sampleRate < 1) return false;
   return codecId !== AV_CODEC_ID_AAC || AAC_PROFILES.has(profile);
+}
+
+/** Whether so many players refuse a track of sound that another one has to stand beside it. */
+export function needsStandIn({ codecId }: CodecParameters): boolean {
+  return SURROUND.has(codecId);
 }

@@ -1,6 +1,6 @@
 import { AV_NOPTS_VALUE, AVMEDIA_TYPE_AUDIO } from 'node-av/constants';
 import type { Packet, Stream } from 'node-av/lib';
-import { unitOf } from '../packets.ts';
+import { frameRateOf, unitOf } from '../packets.ts';
 import { CopyMisfitError, fitting } from './copy-misfit.ts';
 import type { WrittenTrack } from './mp4-writer.ts';
 import type { SourceTrack } from './source-track.ts';
@@ -12,13 +12,13 @@ import type { SourceTrack } from './source-track.ts';
 export function copyTrack(stream: Stream, track: WrittenTrack): SourceTrack {
   const from = stream.timeBase;
   const { index } = stream;
-  const { frameSize, videoDelay, codecType } = stream.codecpar;
-  const settle = codecType === AVMEDIA_TYPE_AUDIO ? createAudioGrid(stream, frameSize) : undefined;
+  const complete = createCompleter(stream);
+  const settle = stream.codecpar.codecType === AVMEDIA_TYPE_AUDIO ? createAudioGrid(stream) : undefined;
   let latest: bigint | undefined;
 
   return {
     take(packet) {
-      complete(packet, { index, reorders: videoDelay > 0 });
+      complete(packet);
       const to = track.unit();
       packet.rescaleTs(from, to);
       settle?.(packet, to.den);
@@ -31,21 +31,29 @@ export function copyTrack(stream: Stream, track: WrittenTrack): SourceTrack {
   };
 }
 
-/** Fills in what a container leaves out, where it follows from the rest. */
-function complete(
-  packet: Packet,
-  { index, reorders }: { readonly index: number; readonly reorders: boolean },
-): void {
-  if (packet.dts === AV_NOPTS_VALUE && packet.pts === AV_NOPTS_VALUE)
-    throw new CopyMisfitError([index], 'a packet tells no time');
-  if (packet.pts === AV_NOPTS_VALUE) {
-    if (reorders) throw new CopyMisfitError([index], 'a packet does not tell when it is shown');
-    packet.pts = packet.dts;
-  }
-  if (packet.dts === AV_NOPTS_VALUE) {
-    if (reorders) throw new CopyMisfitError([index], 'a packet does not tell when it is decoded');
-    packet.dts = packet.pts;
-  }
+/** Fills in what containers leave out, where it follows from the rest. */
+function createCompleter(stream: Stream): (packet: Packet) => void {
+  const { index, codecpar } = stream;
+  const reorders = codecpar.videoDelay > 0;
+  const usual = BigInt(Math.max(1, Math.round(1 / (frameRateOf(stream) ?? 25) / unitOf(stream))));
+  /** When the next packet is to be decoded, as long as the container does not tell. */
+  let due: bigint | undefined;
+  let isTold = false;
+
+  return (packet) => {
+    if (packet.pts === AV_NOPTS_VALUE) {
+      if (packet.dts === AV_NOPTS_VALUE || reorders)
+        throw new CopyMisfitError([index], 'a packet does not tell when it is shown');
+      packet.pts = packet.dts;
+    }
+    isTold ||= packet.dts !== AV_NOPTS_VALUE;
+    if (packet.dts !== AV_NOPTS_VALUE) return;
+    if (isTold && reorders) throw new CopyMisfitError([index], 'a packet does not tell when it is decoded');
+    // Matroska tells when pictures are shown, and FFmpeg knows when they are decoded from the first one on that was reordered.
+    due ??= packet.pts - BigInt(codecpar.videoDelay) * usual;
+    packet.dts = reorders ? due : packet.pts;
+    due += usual;
+  };
 }
 
 /** Moves a packet that is to be decoded no later than the one before it: some containers round times, and joints overlap. */
@@ -58,7 +66,8 @@ function delay(packet: Packet, earliest: bigint): void {
  * Puts packets of sound one behind the other where they lie so but for the rounding of their container, which counts in
  * milliseconds perhaps: else each would overlap the next one by a few samples, or leave a gap.
  */
-function createAudioGrid(stream: Stream, frameSize: number): (packet: Packet, rate: number) => void {
+function createAudioGrid(stream: Stream): (packet: Packet, rate: number) => void {
+  const { frameSize } = stream.codecpar;
   const rounding = unitOf(stream);
   let due: bigint | undefined;
   return (packet, rate) => {

@@ -66,6 +66,12 @@ function cutAt({ samples, timescale }: Mp4Track, begins: (time: number) => boole
   return [...parts, { first, end: count, time: begin, duration: duration - begin }];
 }
 
-/** The times of the movie at which parts begin, without the first; seconds. */
-export const cutTimes = ({ start, lead, timescale }: Mp4Track, parts: readonly Part[]): readonly number[] =>
-  parts.slice(1).map(({ time }) => start + (time - lead) / timescale);
+/** The seconds of the movie at which the first samples of parts are shown, without the first part's. */
+export const cutTimes = (
+  { start, lead, timescale, samples }: Mp4Track,
+  parts: readonly Part[],
+): readonly number[] =>
+  parts.slice(1).map(({ time, first }) => {
+    const shown = time + (samples.compositionOffsets?.[first] ?? 0);
+    return start + (shown - lead) / timescale;
+  });

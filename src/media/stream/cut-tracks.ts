@@ -28,7 +28,7 @@ export interface CutTracksOptions {
 export interface CutTracks {
   /** In the order of the plan. */
   readonly pictures: readonly { readonly planned: PlannedPictures; readonly cut: CutTrack }[];
-  readonly sound: CutTrack | null;
+  readonly sounds: readonly CutTrack[];
 }
 
 /** Of the work of making an MP4 in between and cutting it: cutting is next to nothing beside encoding, and as much as copying. */
@@ -43,7 +43,7 @@ const SHARE_OF_COPYING = 0.5;
  */
 export async function cutTracks(options: CutTracksOptions): Promise<CutTracks> {
   const { plan, mp4, handle, folder, report } = options;
-  const planned: readonly PlannedTrack[] = [...plan.pictures, ...(plan.sound ? [plan.sound] : [])];
+  const planned: readonly PlannedTrack[] = [...plan.pictures, ...plan.sounds];
   const orders = planned.filter(({ track }) => track === null).map(({ order }) => order);
   const own = planned.flatMap(({ name, track }) => (track ? [{ name, track }] : []));
   const share = own.length === 0 ? 1 : shareOf(orders);
@@ -58,7 +58,7 @@ export async function cutTracks(options: CutTracksOptions): Promise<CutTracks> {
   };
   return {
     pictures: plan.pictures.map((pictures) => ({ planned: pictures, cut: cutOf(pictures) })),
-    sound: plan.sound && cutOf(plan.sound),
+    sounds: plan.sounds.map(cutOf),
   };
 }
 
@@ -98,7 +98,7 @@ async function cutMade(
 function assertMade(made: readonly MadeTrack[]): void {
   for (const { name, id } of made) {
     if (id !== null) continue;
-    if (name === 'sound') throw new SilentTrackError();
+    if (name.startsWith('sound')) throw new SilentTrackError();
     throw broken('none of its pictures can be decoded');
   }
 }

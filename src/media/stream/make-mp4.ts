@@ -92,10 +92,10 @@ function createMaking(video: OpenVideo, writer: Mp4Writer, order: Mp4Order): Mak
     const stream = streamOf(task.stream);
     if (task.how === 'COPY') {
       const track = fitting([task.stream], () => add(task.name, writer.addCopy(stream)));
-      pumped.push({ stream, work: copyTrack(stream, track), needsKey: stream.index === video.stream.index });
+      pumped.push({ stream, work: copyTrack(stream, track), copies: true });
     } else if (task.how === 'ENCODE_SOUND') {
       const { context, track } = encode(task.name, openAudioEncoder(stream));
-      pumped.push({ stream, work: encodeAudioTrack(stream, context, track), needsKey: false });
+      pumped.push({ stream, work: encodeAudioTrack(stream, context, track), copies: false });
     }
   }
 
@@ -110,7 +110,7 @@ function createMaking(video: OpenVideo, writer: Mp4Writer, order: Mp4Order): Mak
       size,
       ...encode(name, openVideoEncoder({ stream, size, wasHdr: look.hdr })),
     }));
-    pumped.push({ stream, work: await encodeVideoTrack(stream, look, renditions), needsKey: false });
+    pumped.push({ stream, work: await encodeVideoTrack(stream, look, renditions), copies: false });
   }
 
   return {

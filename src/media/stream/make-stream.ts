@@ -69,14 +69,14 @@ async function makeOnce(
   const options = { facts, ladder, misfits };
   const look = encodesPictures(options) ? await readPictureLook(path) : null;
   const plan = planStream(options, mp4, look);
-  const { pictures, sound } = await cutTracks({ path, folder, handle, mp4, plan, facts, look, report });
+  const { pictures, sounds } = await cutTracks({ path, folder, handle, mp4, plan, facts, look, report });
   const variants = pictures.map(({ planned: { shown, range }, cut }) => ({ ...cut, shown, range }));
-  await writeFile(join(folder, 'stream', PLAYLIST), multivariantPlaylist(variants, sound));
+  await writeFile(join(folder, 'stream', PLAYLIST), multivariantPlaylist(variants, sounds));
   report(1);
   return {
     playlist: `stream/${PLAYLIST}`,
     renditions: pictures.map(({ planned, cut }) => {
-      const { bandwidth, codecs } = withSound(cut, sound);
+      const { bandwidth, codecs } = withSound(cut, sounds[0]);
       const { width, height } = cut;
       return { width, height, bandwidth, codecs, copied: planned.order.how === 'COPY' };
     }),

@@ -10,8 +10,8 @@ import type { SourceTrack } from './source-track.ts';
 export interface PumpedTrack {
   readonly stream: Stream;
   readonly work: SourceTrack;
-  /** Whether what comes before its first key packet is left out. */
-  readonly needsKey: boolean;
+  /** Whether the packets go on as they are: those of pictures from the first key packet on. */
+  readonly copies: boolean;
 }
 
 export interface PumpOptions {
@@ -78,22 +78,21 @@ function createLanes({ stream: shown }: OpenVideo, options: PumpOptions): Readon
       unit: stream.timeBase,
       seconds,
       isSkipped: (packet) => trims && packet.pts !== AV_NOPTS_VALUE && packet.pts + packet.duration <= 0n,
-      take: createTaker(tracks),
+      take: createTaker(tracks, index === shown.index),
     });
   }
   return lanes;
 }
 
-function createTaker(tracks: readonly PumpedTrack[]): (packet: Packet) => void {
-  if (tracks.length === 1 && tracks[0]?.needsKey === false) return (packet) => tracks[0]?.work.take(packet);
-  let hasKey = false;
+function createTaker(tracks: readonly PumpedTrack[], isShown: boolean): (packet: Packet) => void {
+  // Decoders go first: copying changes the packet's times.
+  const decoded = tracks.filter(({ copies }) => !copies);
+  const copied = tracks.filter(({ copies }) => copies);
+  let hasKey = !isShown;
   return (packet) => {
     hasKey ||= packet.isKeyframe;
-    // The decoders go first: copying changes the packet's times.
-    for (const { work, needsKey } of tracks.toSorted(
-      (one, other) => Number(one.needsKey) - Number(other.needsKey),
-    ))
-      if (!needsKey || hasKey) work.take(packet);
+    for (const { work } of decoded) work.take(packet);
+    if (hasKey) for (const { work } of copied) work.take(packet);
   };
 }
 

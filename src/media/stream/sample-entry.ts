@@ -55,6 +55,8 @@ const AUDIO_FIELDS = 28;
 /** QuickTime's version 1 of a sound has four numbers more. */
 const QUICKTIME_FIELDS = 16;
 const MOST_ENTRY_BYTES = 1024 * 1024;
+/** A side of a picture that a stream may have; what its pictures hold themselves may be another size. */
+const MOST_PIXELS = 16_384;
 
 /**
  * The only sample entry of a box stsd.
@@ -77,6 +79,9 @@ export function readSampleEntry(moov: Buffer, stsd: Box, kind: 'video' | 'audio'
 function readVideo(moov: Buffer, entry: Box, { configuration, describe }: Known): SampleEntry {
   needBytes(entry, VIDEO_FIELDS);
   const fields = moov.subarray(entry.start, entry.start + VIDEO_FIELDS);
+  const [width, height] = [fields.readUInt16BE(24), fields.readUInt16BE(26)];
+  if (![width, height].every((side) => side > 0 && side <= MOST_PIXELS))
+    throw new NotPlainError(`its pictures claim to be ${width}x${height} pixels`);
   const inner = boxesIn(moov, entry.start + VIDEO_FIELDS, entry.end);
   const content = contentOf(moov, inner, configuration);
   // Safari plays HEVC by this name only; it promises that all parameter sets are here.
@@ -84,8 +89,8 @@ function readVideo(moov: Buffer, entry: Box, { configuration, describe }: Known)
   return {
     type,
     codecs: describe(type, content),
-    width: fields.readUInt16BE(24),
-    height: fields.readUInt16BE(26),
+    width,
+    height,
     channels: 0,
     bytes: box(type, fields, ...copies(moov, inner)),
   };

@@ -13,7 +13,7 @@ import { createPacketReader, unitOf } from '../packets.ts';
 import { rotationOf, type Size, shownSize } from '../picture.ts';
 import { hasHdrTransfer, pixelAspectIn, rotationIn } from '../probe.ts';
 import { canDecodeAudio } from './audio-decoder.ts';
-import { isPlayableAudio, isPlayableVideo } from './codecs.ts';
+import { isPlayableAudio, isPlayableVideo, needsStandIn } from './codecs.ts';
 
 /** How dark and bright are written down, as HLS names it. */
 export type VideoRange = 'SDR' | 'PQ' | 'HLG';
@@ -34,6 +34,8 @@ export interface AudioFacts {
   readonly stream: number;
   readonly id: number;
   readonly playable: boolean;
+  /** Whether so many players refuse it that an encoded one has to stand beside it. */
+  readonly needsStandIn: boolean;
 }
 
 /** What is known of a file before anything is made of it. */
@@ -57,6 +59,8 @@ export interface PictureLook {
 
 /** A broadcast has a key picture every few seconds; without one in so many packets there is none. */
 const MOST_PACKETS = 1200;
+/** Players wait for so much of a gap, and jump over a longer one. */
+const LATEST_SECONDS = 0.5;
 
 /**
  * Reads the beginning of a file.
@@ -73,7 +77,8 @@ export function readSourceFacts(path: string): Promise<SourceFacts> {
       audio: audio && {
         stream: audio.index,
         id: audio.id,
-        playable: isPlayableAudio(audio.codecpar),
+        playable: isPlayableAudio(audio.codecpar) && !isLate(audio, video.stream),
+        needsStandIn: needsStandIn(audio.codecpar) && canDecodeAudio(audio),
       },
       origin: trimsStart ? key.at : Math.min(...(starts.length > 0 ? starts : [key?.at ?? 0])),
       trimsStart,
@@ -97,6 +102,11 @@ export function readPictureLook(path: string): Promise<PictureLook> {
       packets.free();
     }
   });
+}
+
+/** Whether sound begins so long after the pictures that players would skip those: encoded, it begins with silence. */
+function isLate(audio: Stream, video: Stream): boolean {
+  return (startOf(audio) ?? 0) - (startOf(video) ?? 0) > LATEST_SECONDS && canDecodeAudio(audio);
 }
 
 /** The sound that belongs to the pictures, if anything can be made of it. */

@@ -22,7 +22,8 @@ export interface PlannedPictures extends PlannedTrack {
 export interface StreamPlan {
   /** The original first, then ever smaller ones. */
   readonly pictures: readonly PlannedPictures[];
-  readonly sound: PlannedTrack | null;
+  /** The same sound once, or twice: first the one that every player takes. */
+  readonly sounds: readonly PlannedTrack[];
 }
 
 export interface PlanOptions {
@@ -45,7 +46,7 @@ export function encodesPictures({ facts: { video }, ladder, misfits }: PlanOptio
  */
 export function planStream(options: PlanOptions, mp4: Mp4 | null, look: PictureLook | null): StreamPlan {
   const tracks = mp4?.tracks ?? [];
-  return { pictures: planPictures(options, tracks, look), sound: planSound(options, tracks) };
+  return { pictures: planPictures(options, tracks, look), sounds: planSounds(options, tracks) };
 }
 
 function planPictures(
@@ -78,18 +79,25 @@ function planPictures(
   return [original, ...smaller];
 }
 
-function planSound(
+function planSounds(
   { facts: { audio }, misfits }: PlanOptions,
   tracks: readonly Mp4Track[],
-): PlannedTrack | null {
-  if (!audio) return null;
+): readonly PlannedTrack[] {
+  if (!audio) return [];
   const { stream, id, playable } = audio;
-  const copied = playable && !misfits.has(stream);
-  return {
+  const encoded: PlannedTrack = {
     name: 'sound',
-    track: copied ? findTrack(tracks, id, 'audio') : null,
-    order: { name: 'sound', stream, how: copied ? 'COPY' : 'ENCODE_SOUND' },
+    track: null,
+    order: { name: 'sound', stream, how: 'ENCODE_SOUND' },
   };
+  if (!playable || misfits.has(stream)) return [encoded];
+  const name = audio.needsStandIn ? 'sound-original' : 'sound';
+  const copied: PlannedTrack = {
+    name,
+    track: findTrack(tracks, id, 'audio'),
+    order: { name, stream, how: 'COPY' },
+  };
+  return audio.needsStandIn ? [encoded, copied] : [copied];
 }
 
 /** The track of a plain MP4 that FFmpeg knows by the same number. */
