@@ -4,7 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { MediaFile } from '../services/media-files.ts';
 import { StorageError } from '../storage/adapter.ts';
 import { type BytePositions, parseRange } from './byte-range.ts';
-import { CROSS_ORIGIN, dispositionOf, headersOf } from './media-headers.ts';
+import { dispositionOf, FILE_HEADERS, headersOf } from './media-headers.ts';
 import { cutWhenStalled } from './stalled.ts';
 
 /** A client that takes nothing for so long is cut, so that no file stays open for ever; a player asks for the rest again. */
@@ -16,7 +16,7 @@ const MAX_REDIRECT_SECONDS = 60;
 
 /** Takes back what was said of a file that is not sent after all. */
 export function forgetFile(reply: FastifyReply): void {
-  for (const name of Object.keys(reply.getHeaders())) if (!(name in CROSS_ORIGIN)) reply.removeHeader(name);
+  for (const name of FILE_HEADERS) reply.removeHeader(name);
 }
 
 /** Answers without a file: a sentence, which no cache keeps. */

@@ -17,6 +17,18 @@ export const PREFLIGHT: Readonly<Record<string, string>> = {
   'access-control-max-age': '86400',
 };
 
+/** What is said of a file, or of a part of it, and of nothing else. */
+export const FILE_HEADERS = [
+  'accept-ranges',
+  'cache-control',
+  'content-disposition',
+  'content-length',
+  'content-range',
+  'content-security-policy',
+  'content-type',
+  'etag',
+] as const;
+
 /** The headers of a file, whatever part of it is sent; `until` is when its URL expires. */
 export function headersOf(file: MediaFile, until: Date): Record<string, string> {
   const seconds = Math.max(0, Math.floor((until.getTime() - Date.now()) / 1000));
