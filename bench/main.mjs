@@ -20,6 +20,11 @@ const BENCHMARKS = {
   hostile: {
     about: 'sound files with broken ones among them [--rounds N] [--files N] [--broken N]',
     run: () => import('./hostile.mjs'),
+  },
+  alike: {
+    about:
+      'videos that look alike: how many are found, how many wrongly [--clips N] [--seconds S] [--folder PATH]',
+    run: () => import('./alike.mjs'),
     takesOptions: true,
   },
   progress: {

@@ -64,7 +64,7 @@ function setHdr(context: CodecContext): void {
  * The display matrix of a clockwise turn: nine numbers of 32 bits in the machine's order, 16.16 fixed point but for
  * the last column, which is 2.30 (ISO/IEC 14496-12, 8.2.2; libavutil/display.h). null for no turn.
  */
-function displayMatrix(degrees: number): Buffer | null {
+export function displayMatrix(degrees: number): Buffer | null {
   if (degrees === 0) return null;
   const cos = Math.round(Math.cos((degrees * Math.PI) / 180)) * 65_536;
   const sin = Math.round(Math.sin((degrees * Math.PI) / 180)) * 65_536;

@@ -1,7 +1,9 @@
 import type { Frames } from './fingerprint-code.ts';
 
-/** Pictures that differ in more of their 64 bits are others; of unrelated ones, about 32 differ. */
+/** Pictures that differ in more of their 64 bits are others. */
 const MOST_BITS = 20;
+/** So many bits of unrelated ones differ on average. A few bits are within what compression does, and count little. */
+const RANDOM_BITS = 32;
 /** Beginnings are looked for up to this part of the longer one away from each other. */
 const FARTHEST_SHIFT = 0.35;
 /** So many pictures tell which shift is best; then all are compared. */
@@ -78,7 +80,7 @@ function sumOf(
     // Their steps need not begin at the same picture.
     for (let slot = middle - 1; slot <= middle + 1; slot++)
       fewest = Math.min(fewest, distance(frames, index, long, slot));
-    if (fewest <= MOST_BITS) sum += 1 - fewest / 64;
+    if (fewest <= MOST_BITS) sum += 1 - (fewest / RANDOM_BITS) ** 2;
   }
   return step > 0 ? sum : 0;
 }

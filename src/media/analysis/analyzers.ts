@@ -1,9 +1,9 @@
 import type { Product } from '../products.ts';
 import type { CreateAnalyzer } from './analyzer.ts';
 import { createFingerprintAnalyzer } from './fingerprint.ts';
+import { createPicturesAnalyzer } from './pictures.ts';
 import { createQualityAnalyzer } from './quality.ts';
 import { createScanTypeAnalyzer } from './scan-type.ts';
-import { createPicturesAnalyzer } from './pictures.ts';
 import { createScenesAnalyzer } from './scenes.ts';
 
 /** What is made of decoded pictures. */
@@ -14,9 +14,9 @@ export type AnalyzerTable = { readonly [P in AnalysisProduct]?: CreateAnalyzer<P
 
 /** All analyzers that there are. */
 export const ANALYZERS: AnalyzerTable = {
+  THUMBNAILS: createPicturesAnalyzer,
+  SCENES: createScenesAnalyzer,
   FINGERPRINT: createFingerprintAnalyzer,
   QUALITY: createQualityAnalyzer,
   SCAN_TYPE: createScanTypeAnalyzer,
-  THUMBNAILS: createPicturesAnalyzer,
-  SCENES: createScenesAnalyzer,
 };

@@ -1,13 +1,15 @@
 import type { ProductResults } from '../products.ts';
 
-/** What is measured of one picture; null for what it does not tell. */
+/** What is measured of one picture; nothing of what it does not tell. */
 export interface PictureMeasures {
   /** The width of edges in pixels, by FFmpeg's blurdetect. */
-  readonly blur: number | null;
+  readonly blur?: number;
+  /** How much of it shows the blocks of its codec, in percent. */
+  readonly blockiness?: number;
   /** The other three in levels of brightness, see LumaMeasures. */
-  readonly noise: number | null;
-  readonly brightness: number | null;
-  readonly contrast: number | null;
+  readonly noise?: number;
+  readonly brightness?: number;
+  readonly contrast?: number;
 }
 
 type Metric = keyof PictureMeasures;
@@ -18,11 +20,20 @@ const SCALES: Readonly<Record<Metric, readonly (readonly [figure: number, score:
   blur: [
     [3, 5],
     [5, 4.75],
-    [7.6, 4.1],
-    [9, 3],
+    [8, 4.1],
+    [9.5, 3],
     [12, 2],
     [18, 1],
     [35, 0],
+  ],
+  blockiness: [
+    [3, 5],
+    [5, 4.2],
+    [8, 3.3],
+    [15, 2.4],
+    [25, 1.5],
+    [35, 0.8],
+    [50, 0],
   ],
   noise: [
     [0.5, 5],
@@ -43,8 +54,8 @@ const SCALES: Readonly<Record<Metric, readonly (readonly [figure: number, score:
   ],
 };
 
-/** What a point that is missing to 5 takes from the overall score. Levels may be meant: night is dark, and fog is gray. */
-const WEIGHTS: Readonly<Record<Metric, number>> = { blur: 1, noise: 1, brightness: 0.1, contrast: 0.1 };
+/** What the smaller of two losses counts, and one that may be meant: night is dark, and fog is gray. */
+const MINOR = 0.1;
 
 /** The overall score of pictures without an edge: nothing speaks for them, nor against. */
 const NOTHING_TO_SEE = 2.5;
@@ -52,21 +63,23 @@ const NOTHING_TO_SEE = 2.5;
 const LABELS = ['Bad', 'Poor', 'Fair', 'Good', 'Excellent'] as const;
 
 /**
- * Scores what was measured. The overall score is 5, less what the metrics are missing: a noisy picture seems sharp, so that scores
- * that are averaged would reward noise.
+ * Scores what was measured. The overall score is 5, less what the metrics are short of 5. A codec that loses much blurs or leaves
+ * blocks, whose edges are sharp, so that the worse of the two counts; noise counts in full, for it seems sharp.
  */
 export function judgeQuality(pictures: readonly PictureMeasures[]): Quality {
   const names = Object.keys(SCALES) as Metric[]; // Object.keys forgets them
   const metrics = names.flatMap((name) => {
     const mean = meanOf(pictures.flatMap((picture) => picture[name] ?? []));
-    return mean === null ? [] : [{ name, mean, score: scoreOf(name, mean) }];
+    if (mean === null) return [];
+    const score = scoreOf(name, mean);
+    return [{ name, mean, score, label: labelOf(score) }];
   });
-  const missing = metrics.reduce((sum, { name, score }) => sum + (5 - score) * WEIGHTS[name], 0);
+  const loss = (name: Metric) => 5 - (metrics.find((metric) => metric.name === name)?.score ?? 5);
+  const [blur, blocks] = [loss('blur'), loss('blockiness')];
+  const details = Math.max(blur, blocks) + MINOR * Math.min(blur, blocks);
+  const levels = MINOR * (loss('brightness') + loss('contrast'));
   const most = metrics.some(({ name }) => name === 'blur') ? 5 : NOTHING_TO_SEE;
-  return {
-    overall: Math.max(0, most - missing),
-    metrics: metrics.map(({ name, mean, score }) => ({ name, mean, score, label: labelOf(score) })),
-  };
+  return { overall: Math.max(0, most - details - loss('noise') - levels), metrics };
 }
 
 const meanOf = (figures: readonly number[]) =>
