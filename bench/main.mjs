@@ -20,6 +20,7 @@ const BENCHMARKS = {
   hostile: {
     about: 'sound files with broken ones among them [--rounds N] [--files N] [--broken N]',
     run: () => import('./hostile.mjs'),
+    takesOptions: true,
   },
   alike: {
     about:
