@@ -15,6 +15,8 @@ export interface WorkCall {
   fail(product: Product, code?: ProductError['code']): void;
   /** Makes what has no outcome yet, and ends. */
   finish(): Promise<void>;
+  /** Settles when nothing of it is being written. */
+  written(): Promise<void>;
   /** Ends as it stands. */
   end(): void;
   /** Ends by a fault that is none of the file's. */
@@ -70,10 +72,11 @@ export function scriptWork(): ScriptedWork {
       running += 1;
       try {
         await new Promise<void>((resolve, reject) => {
-          const onAbort = () => reject(options.signal.reason);
+          const call = createCall(options, { listener, resolve, reject });
+          // As the real one: nobody writes into the folder any more when it has settled.
+          const onAbort = () => void call.written().then(() => reject(options.signal.reason));
           if (options.signal.aborted) return onAbort();
           options.signal.addEventListener('abort', onAbort, { once: true });
-          const call = createCall(options, { listener, resolve, reject });
           if (work.isAutomatic) void call.finish();
           else waiting.push(call);
         });
@@ -93,13 +96,17 @@ interface CallParts {
 
 function createCall(options: WorkOptions, { listener, resolve, reject }: CallParts): WorkCall {
   const over = new Set<Product>();
+  let writing: Promise<void> = Promise.resolve();
   const call: WorkCall = {
     options,
     progress: (product, fraction) => listener.onProgress(product, fraction),
     async make(product) {
       listener.onProgress(product, 0);
-      for (const file of FILES[product] ?? []) await write(join(options.folder, file), `${product} ${file}`);
+      if (options.signal.aborted) return;
+      writing = writeAll(options.folder, product);
+      await writing;
       over.add(product);
+      if (options.signal.aborted) return;
       // Product and result belong together by the way they are looked up.
       listener.onOutcome({ product, result: RESULTS[product] } as ProductOutcome);
     },
@@ -111,15 +118,19 @@ function createCall(options: WorkOptions, { listener, resolve, reject }: CallPar
     },
     async finish() {
       for (const product of options.products) if (!over.has(product)) await call.make(product);
-      resolve();
+      if (!options.signal.aborted) resolve();
     },
+    written: () => writing,
     end: resolve,
     reject,
   };
   return call;
 }
 
-async function write(path: string, text: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  await writeFile(path, text);
+async function writeAll(folder: string, product: Product): Promise<void> {
+  for (const file of FILES[product] ?? []) {
+    const path = join(folder, file);
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, `${product} ${file}`);
+  }
 }
