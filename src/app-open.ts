@@ -6,7 +6,7 @@ import {
   openIntegrationSources,
   openPoster,
 } from './app-parts.ts';
-import { createWork } from './app-work.ts';
+import { createWork, type WorkParts } from './app-work.ts';
 import { type Config, ConfigError } from './config.ts';
 import { explained } from './db/usable.ts';
 import { checkSecrets, loadSecrets } from './secret-key.ts';
@@ -36,7 +36,11 @@ export function checkRole({ databaseUrl }: Config, role: Role): void {
 }
 
 /** Everything but the API. */
-export async function openWork(setting: Setting, metrics: Metrics, claims: boolean) {
+export async function openWork(
+  setting: Setting,
+  metrics: Metrics,
+  { claims, work }: Pick<WorkParts, 'claims' | 'work'>,
+) {
   const { config, log, shutdown } = setting;
   const http = openHttpClient(config, log);
   shutdown.add(() => http.close());
@@ -47,7 +51,7 @@ export async function openWork(setting: Setting, metrics: Metrics, claims: boole
   const { secret, secrets } = await loadSecrets(config);
   await explained(database.url, () => checkSecrets(database.db, secrets));
   const integrationSources = openIntegrationSources(setting, secrets);
-  const parts = { ...database, http, poster, storage, secrets, integrationSources, metrics, claims };
+  const parts = { ...database, http, poster, storage, secrets, integrationSources, metrics, claims, work };
   const { services, worker } = createWork(setting, parts);
   return { database, services, worker, housekeeping: createHousekeeping(services), storage, secret };
 }

@@ -9,6 +9,7 @@ import { createChanges } from './events/changes.ts';
 import { createProgressReporter } from './events/progress.ts';
 import * as definitions from './jobs/definitions.ts';
 import { WorkerStoppedError } from './jobs/errors.ts';
+import type { ProductWork } from './jobs/handlers/deps.ts';
 import { createHandlers } from './jobs/handlers/index.ts';
 import { createStorageGate } from './jobs/handlers/storage-gate.ts';
 import { createJobSignal } from './jobs/queue.ts';
@@ -24,13 +25,16 @@ import type { HttpClient } from './sources/http-client.ts';
 import { createUrlFile } from './sources/url-file.ts';
 import type { Storage } from './storage/adapter.ts';
 
-interface WorkParts extends OpenDatabase, Pick<Services, 'secrets' | 'integrationSources'> {
+/** What the work is done with. */
+export interface WorkParts extends OpenDatabase, Pick<Services, 'secrets' | 'integrationSources'> {
   readonly http: HttpClient;
   readonly poster: Poster;
   readonly storage: Storage;
   readonly metrics: Metrics;
   /** false: no job is claimed; leases of jobs that calls run themselves are kept, and lost ones swept. */
   readonly claims: boolean;
+  /** In place of the pool that makes products. */
+  readonly work?: ProductWork | undefined;
 }
 
 /** The use-cases, and the worker that runs their jobs; who starts and stops it is the caller's business. */
@@ -83,7 +87,17 @@ export function createWork({ config, log, shutdown }: Setting, parts: WorkParts)
     scale: config.retryBaseSeconds / DEFAULT_RETRY_BASE_SECONDS,
   };
   const handlers = figures.watch(
-    createHandlers({ services, storage, media: checks, work, progress, gate, retainDays, delivery }),
+    createHandlers({
+      services,
+      storage,
+      media: checks,
+      work: parts.work ?? work,
+      workSettings: { pictureFormat: config.pictureFormat, ladder: config.ladder },
+      progress,
+      gate,
+      retainDays,
+      delivery,
+    }),
   );
   const kinds = handlers.map(({ definition }) => definition.kind);
   const worker = createWorker({
@@ -126,6 +140,7 @@ const concurrencyOf = (config: Config) => ({
   [definitions.planImport.kind]: 4,
   [definitions.transferVideo.kind]: config.transferConcurrency,
   [definitions.indexVideo.kind]: config.indexConcurrency,
+  [definitions.processVideo.kind]: config.indexConcurrency,
   [definitions.settleContent.kind]: 2,
   [definitions.deleteObjects.kind]: 2,
   [definitions.sweepStorage.kind]: 1,

@@ -18,7 +18,7 @@ export async function startWorker(config: Config, log: Logger): Promise<Running>
     const setting = { config, log, shutdown };
     const [health, metrics] = [createHealth(shutdown), createMetrics(log)];
     await openHealthPort(setting, health, metrics);
-    const work = await openWork(setting, metrics, true);
+    const work = await openWork(setting, metrics, { claims: true });
     metrics.add(poolMetrics({ work: work.database.pool }));
     stopWork(setting, work);
     work.worker.start();

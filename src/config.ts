@@ -79,6 +79,30 @@ const requirements = z
     ),
   );
 
+/** Short sides of further renditions of a stream. */
+const MIN_RUNG = 144;
+const MAX_RUNG = 2160;
+const MAX_RUNGS = 8;
+const RUNGS = `must be up to ${MAX_RUNGS} different whole numbers from ${MIN_RUNG} to ${MAX_RUNG}, with commas between them`;
+
+/**
+ * Reads the short sides of further renditions of HLS, such as 360,720.
+ * @returns pixels, the largest first; null for what cannot be one
+ */
+export function parseLadder(text: string): number[] | null {
+  const parts = text.split(',').map((part) => part.trim());
+  const rungs = [...new Set(parts.filter((part) => part !== '').map(Number))];
+  const fits = (rung: number) => Number.isInteger(rung) && rung >= MIN_RUNG && rung <= MAX_RUNG;
+  return rungs.length <= MAX_RUNGS && rungs.every(fits) ? rungs.sort((a, b) => b - a) : null;
+}
+
+const ladder = z.string().transform((text, context) => {
+  const rungs = parseLadder(text);
+  if (rungs !== null) return rungs;
+  context.addIssue({ code: 'custom', message: RUNGS });
+  return z.NEVER;
+});
+
 const settings = z.object({
   HOST: z.string().default('127.0.0.1'),
   PORT: port.default(4000),
@@ -121,6 +145,8 @@ const settings = z.object({
   SLUICE_RATE_CALLS_PER_MINUTE: z.coerce.number().int().min(0).max(1_000_000).default(6000),
   SLUICE_PROBE_CHILDREN: count(2),
   SLUICE_REQUIREMENTS: requirements.optional(),
+  SLUICE_PICTURE_FORMAT: z.enum(['jpeg', 'webp']).default('jpeg'),
+  SLUICE_HLS_LADDER: ladder.optional(),
   SLUICE_HEALTH_PORT: port.optional(),
   SLUICE_PRODUCTION: flag.optional(),
   SLUICE_MEDIA_URL_SECONDS: z.coerce.number().int().min(60).max(604_800).default(3600),
@@ -180,6 +206,8 @@ export function readConfig(environment: NodeJS.ProcessEnv = process.env) {
     rateCallsPerMinute: env.SLUICE_RATE_CALLS_PER_MINUTE,
     probeChildren: env.SLUICE_PROBE_CHILDREN,
     requirements: { ...DEFAULT_REQUIREMENTS, ...env.SLUICE_REQUIREMENTS } as typeof DEFAULT_REQUIREMENTS,
+    pictureFormat: env.SLUICE_PICTURE_FORMAT,
+    ladder: env.SLUICE_HLS_LADDER ?? [],
     healthPort: env.SLUICE_HEALTH_PORT,
     production: env.SLUICE_PRODUCTION ?? env.DATABASE_URL !== undefined,
     mediaUrlSeconds: env.SLUICE_MEDIA_URL_SECONDS,

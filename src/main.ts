@@ -7,13 +7,14 @@ import { type Config, readConfig } from './config.ts';
 import { createLog as openLog } from './log.ts';
 import { stopRunningApps } from './shutdown.ts';
 
-const USAGE = `Usage: sluice [all | api | worker | migrate | teams … | keys … | rotate-secrets | demo [--exit] | help]
+const USAGE = `Usage: sluice [all | api | worker | migrate | teams … | indexes … | keys … | rotate-secrets | demo [--exit] | help]
 
   all              API and worker in one process (what is done without a command)
   api              the API alone; any number of processes on one DATABASE_URL
   worker           a worker alone, likewise; it answers /health and /metrics on SLUICE_HEALTH_PORT
   migrate          brings the database of DATABASE_URL up to date, and ends
   teams            create, set or list: teams, and what their videos may come to
+  indexes          list or set: how streams and pictures of their videos are made
   keys             create, list or revoke: API keys, their scopes and teams
   rotate-secrets   encrypts stored secrets with SLUICE_SECRET_KEY that one of SLUICE_PREVIOUS_SECRET_KEYS has encrypted
   demo             imports sample clips and shows their progress; --exit ends after the outcomes
@@ -36,6 +37,12 @@ async function main(args: readonly string[]): Promise<number> {
       return await (await import('./migrate-command.ts')).runMigrate(readConfig(), createLog);
     case 'teams':
       return await (await import('./teams-command.ts')).runTeams({ args: options, readConfig, createLog });
+    case 'indexes':
+      return await (await import('./indexes-command.ts')).runIndexes({
+        args: options,
+        readConfig,
+        createLog,
+      });
     case 'keys':
       return await (await import('./keys-command.ts')).runKeys({ args: options, readConfig, createLog });
     case 'rotate-secrets':

@@ -51,6 +51,7 @@ const APP_FILES = new Set([
   'command-options.ts',
   'keys-command.ts',
   'teams-command.ts',
+  'indexes-command.ts',
   'rotate-secrets-command.ts',
   'demo-command.ts',
 ]);

@@ -17,6 +17,8 @@ export interface ProgressReport {
   readonly stage: StageName;
   /** 0 to 1, of this stage. */
   readonly stageFraction: number;
+  /** Of each stage that runs, where several do at once: 0 to 1. */
+  readonly stageFractions?: Readonly<Partial<Record<StageName, number>>>;
   /** 0 to 1, over all stages. */
   readonly fraction: number;
   readonly bytesDone: number;
@@ -81,13 +83,13 @@ const flushStatement = (rows: readonly unknown[]) => sql`
   with reported as (
     select r.* from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as r(
       "taskId" uuid, "importId" uuid, "teamId" uuid, "jobId" uuid, claim bigint, attempt int, stage text,
-      "stageFraction" float8, fraction float8, "bytesDone" bigint, "bytesTotal" bigint, "bytesPerSecond" bigint, "etaSeconds" int)
+      "stageFraction" float8, "stageFractions" jsonb, fraction float8, "bytesDone" bigint, "bytesTotal" bigint, "bytesPerSecond" bigint, "etaSeconds" int)
     join jobs j on j.id = r."jobId" and j.claim = r.claim and j.owner is not null
     for key share of j skip locked
   ), written as (
-    insert into task_progress as p (task_id, import_id, team_id, claim, attempt, stage, stage_fraction, fraction,
+    insert into task_progress as p (task_id, import_id, team_id, claim, attempt, stage, stage_fraction, stage_fractions, fraction,
                                     bytes_done, bytes_total, bytes_per_second, eta_seconds)
-    select "taskId", "importId", "teamId", claim, attempt, stage, "stageFraction", fraction,
+    select "taskId", "importId", "teamId", claim, attempt, stage, "stageFraction", "stageFractions", fraction,
            "bytesDone", "bytesTotal", "bytesPerSecond", "etaSeconds"
       from reported
      order by "taskId"
@@ -95,6 +97,7 @@ const flushStatement = (rows: readonly unknown[]) => sql`
       claim = excluded.claim, attempt = excluded.attempt, stage = excluded.stage,
       stage_fraction = case when p.attempt = excluded.attempt and p.stage = excluded.stage
         then greatest(p.stage_fraction, excluded.stage_fraction) else excluded.stage_fraction end,
+      stage_fractions = excluded.stage_fractions,
       fraction = case when p.attempt = excluded.attempt then greatest(p.fraction, excluded.fraction) else excluded.fraction end,
       bytes_done = excluded.bytes_done, bytes_total = excluded.bytes_total,
       bytes_per_second = excluded.bytes_per_second, eta_seconds = excluded.eta_seconds,

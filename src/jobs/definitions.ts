@@ -13,6 +13,12 @@ export const transferVideo = defineJob({ kind: 'transfer-video', schema: z.objec
 /** Indexes one stored video. Its subject is the task. */
 export const indexVideo = defineJob({ kind: 'index-video', schema: z.object({}) });
 
+/**
+ * Makes products of one stored video and takes it into its index. Its subject is the task. A kind of its own: it takes as long
+ * as the video does, and must not hold back those that are only taken in.
+ */
+export const processVideo = defineJob({ kind: 'process-video', schema: z.object({}) });
+
 /** Decides about the tasks that wait for another task's same content, once that one has ended. Its subject is that task. */
 export const settleContent = defineJob({
   kind: 'settle-content',

@@ -6,6 +6,7 @@ import type { ClaimedJob, ClaimToken, Job } from './job.ts';
 import { lockClaimed } from './sql/assert-claim.ts';
 import { insertClaimedJob, insertJobs, type NewRow } from './sql/enqueue.ts';
 import { deleteClaimed } from './sql/finish.ts';
+import { hasClaim } from './sql/holds-claim.ts';
 import { type Postponed, releaseUntil } from './sql/postpone.ts';
 import { releaseClaimed } from './sql/release.ts';
 import { deleteJobsOf } from './sql/remove.ts';
@@ -130,6 +131,11 @@ export async function removeJobs(
  */
 export async function assertClaim(tx: Transaction, job: ClaimToken): Promise<void> {
   if (!(await lockClaimed(tx, job))) throw new LeaseLostError(job);
+}
+
+/** Whether a claim is not over. It may be by the time that the caller hears of it: what is written is fenced by `assertClaim`. */
+export async function holdsClaim(db: Database, job: ClaimToken): Promise<boolean> {
+  return await hasClaim(db, job);
 }
 
 function toRow<P>(definition: JobDefinition<P>, job: NewJob<P>): NewRow {

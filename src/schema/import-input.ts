@@ -101,13 +101,12 @@ export const StartImportInput = builder.inputType('StartImportInput', {
       required: true,
       defaultValue: false,
       description:
-        'false: the video is stored, hashed and probed, and no analyzer runs. true is not available in this version: InvalidInputError.',
+        'false: the video is stored, hashed and probed, and no analyzer runs. true: the analyzers of the index run, and HLS is made.',
     }),
     enableVideoStream: t.boolean({
       required: true,
       defaultValue: false,
-      description:
-        'false: the original file is kept, and nothing is made of it. true is not available in this version: InvalidInputError.',
+      description: 'true: HLS is made, whatever fullIngestion says. The original file is kept either way.',
     }),
     webhook: t.field({ type: WebhookInput, description: 'Is told each time that the import has finished.' }),
     context: t.field({

@@ -8,7 +8,7 @@ import {
 import { createIndex, updateIndex } from '../services/indexes.ts';
 import { builder } from './builder.ts';
 import { ErrorInterface } from './errors.ts';
-import { Index } from './library-index.ts';
+import { Analyzer, Index } from './library-index.ts';
 import { deletedSuccess } from './success.ts';
 
 builder.objectType(IndexNotEmptyError, {
@@ -44,6 +44,7 @@ const CreateIndexInput = builder.inputType('CreateIndexInput', {
   fields: (t) => ({
     teamId: t.id({ description: "The key's default team when left out." }),
     name: t.string({ required: true, description: '1 to 255 characters.' }),
+    analyzers: t.field({ type: [Analyzer], description: 'All of them when left out.' }),
     requirements: t.field({ type: RequirementsInput }),
   }),
 });
@@ -55,6 +56,10 @@ const UpdateIndexInput = builder.inputType('UpdateIndexInput', {
     id: t.id({ required: true }),
     name: t.string({ description: '1 to 255 characters.' }),
     makeDefault: t.boolean({ required: true, defaultValue: false }),
+    analyzers: t.field({
+      type: [Analyzer],
+      description: 'For what comes in from now on; null: all of them.',
+    }),
     requirements: t.field({ type: RequirementsInput }),
   }),
 });

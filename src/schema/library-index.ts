@@ -1,7 +1,8 @@
 import { sql } from 'drizzle-orm';
 import type { StoredRequirements } from '../db/tables/indexes.ts';
+import { ANALYZERS } from '../db/tables/products.ts';
 import { indexWhere, ownedBy } from '../services/filters.ts';
-import { mostRestrictive, type Requirements as RequirementsShape } from '../services/requirements.ts';
+import { type Requirements as RequirementsShape, requirementsOf } from '../services/requirements.ts';
 import { builder } from './builder.ts';
 import { countOf, readList } from './paging.ts';
 
@@ -20,6 +21,8 @@ const Requirements = builder.objectRef<RequirementsShape>('Requirements').implem
     maxSize: t.expose('maxSize', { type: 'BigInt' }),
   }),
 });
+
+export const Analyzer = builder.enumType('Analyzer', { values: ANALYZERS });
 
 const OwnRequirements = builder.objectRef<StoredRequirements>('OwnRequirements').implement({
   fields: (t) => ({
@@ -46,11 +49,19 @@ export const Index = builder.drizzleNode('indexes', {
     isDefault: t.exposeBoolean('isDefault'),
     createdAt: t.expose('createdAt', { type: 'DateTime' }),
     updatedAt: t.expose('updatedAt', { type: 'DateTime' }),
+    analyzers: t.field({
+      type: [Analyzer],
+      description:
+        'What runs on a video that comes in with fullIngestion; all of them unless chosen otherwise. Their requirements hold in any case.',
+      select: { columns: { analyzers: true } },
+      resolve: ({ analyzers }) => analyzers,
+    }),
     requirements: t.field({
       type: Requirements,
-      description: "The rules in force: the most restrictive of the server's and the index's own.",
-      select: { columns: { requirements: true } },
-      resolve: (index, _args, { services }) => mostRestrictive(services.requirements, index.requirements),
+      description:
+        "The rules in force: the most restrictive of the server's, the index's own and each analyzer's.",
+      select: { columns: { requirements: true, analyzers: true } },
+      resolve: (index, _args, { services }) => requirementsOf(services.requirements, index),
     }),
     ownRequirements: t.field({
       type: OwnRequirements,

@@ -1,8 +1,10 @@
 import { hasOneIndex, ownTask, severalStatuses, taskWhere } from '../services/filters.ts';
+import { taskHls } from '../services/hls-state.ts';
 import { toPublicId } from '../services/public-ids.ts';
 import { progressOf, stagesOf, type TaskProgress as TaskProgressShape } from '../services/task-state.ts';
 import { builder } from './builder.ts';
 import { DateTimeRange, FloatRange, IntRange, OrderDirection, orderOf, StringFilter } from './filters.ts';
+import { HLS_COLUMNS, Hls } from './hls.ts';
 import { known } from './known.ts';
 import { countOf, readList } from './paging.ts';
 import { SystemMetadata } from './system-metadata.ts';
@@ -148,6 +150,17 @@ export const Task = builder.drizzleNode('tasks', {
       nullable: true,
       select: { columns: { systemMetadata: true, fileName: true } },
       resolve: ({ systemMetadata, fileName }) => systemMetadata && { ...systemMetadata, fileName },
+    }),
+    hls: t.field({
+      type: Hls,
+      nullable: true,
+      description:
+        'PROCESSING until its STREAM has ended; once the task is READY or SKIPPED, what its video has by now. Null where HLS was not asked for.',
+      select: {
+        columns: { stages: true, status: true, createdAt: true, startedAt: true, finishedAt: true },
+        with: { video: { columns: HLS_COLUMNS } },
+      },
+      resolve: (task) => taskHls(task),
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime' }),
     updatedAt: t.expose('updatedAt', {

@@ -1,8 +1,9 @@
 import { deleteVideo } from '../services/delete-video.ts';
-import { InvalidInputError, NotFoundError } from '../services/errors.ts';
+import { InvalidInputError, NotFoundError, RateLimitedError } from '../services/errors.ts';
+import { reindexVideo } from '../services/reindex-video.ts';
 import { updateVideo } from '../services/update-video.ts';
 import { builder } from './builder.ts';
-import { deletedSuccess } from './success.ts';
+import { deletedSuccess, taskSuccess } from './success.ts';
 import { Video } from './video.ts';
 
 const UpdateVideoInput = builder.inputType('UpdateVideoInput', {
@@ -29,7 +30,39 @@ const UpdateVideoSuccess = builder.objectRef<{ readonly videoId: string }>('Upda
   }),
 });
 
+const ReindexVideoInput = builder.inputType('ReindexVideoInput', {
+  description: 'One of the two must be true.',
+  fields: (t) => ({
+    id: t.id({ required: true }),
+    fullIngestion: t.boolean({
+      required: true,
+      defaultValue: true,
+      description: 'The analyzers of the index run, and HLS is made.',
+    }),
+    enableVideoStream: t.boolean({
+      required: true,
+      defaultValue: false,
+      description: 'HLS is made, whatever fullIngestion says.',
+    }),
+  }),
+});
+
 builder.mutationFields((t) => ({
+  reindexVideo: t.field({
+    scope: 'WRITE',
+    isRateLimited: true,
+    type: taskSuccess('ReindexVideoSuccess'),
+    description:
+      "Runs the index's analyzers, or makes HLS, for a video that is there: a new task, which ends UPDATED. What it makes takes the place of what was there; what it does not make stays.",
+    args: { input: t.arg({ type: ReindexVideoInput, required: true }) },
+    errors: {
+      types: [InvalidInputError, NotFoundError, RateLimitedError],
+      union: { name: 'ReindexVideoResult' },
+    },
+    resolve: async (_root, { input }, { services, viewer }) => ({
+      taskId: await reindexVideo(services, viewer, input),
+    }),
+  }),
   updateVideo: t.field({
     scope: 'WRITE',
     type: UpdateVideoSuccess,

@@ -1,12 +1,17 @@
 import { tasks } from '../db/tables/tasks.ts';
 import { hasOneIndex, ownedBy, videoWhere } from '../services/filters.ts';
+import { videoHls } from '../services/hls-state.ts';
+import { Quality, SCENES_COST, ScanType, Scene } from './analysis.ts';
 import { builder } from './builder.ts';
 import { DateTimeRange, FloatRange, IntRange, OrderDirection, orderOf, StringFilter } from './filters.ts';
+import { HLS_COLUMNS, Hls } from './hls.ts';
 import { countOf, readList, relatedList } from './paging.ts';
+import { productUrl } from './product-url.ts';
 import { readSimilar, SimilarVideo, similarArgs, similarCost } from './similar-video.ts';
 import { SystemMetadata } from './system-metadata.ts';
 import { Task, TaskConnection, TaskEdge } from './task.ts';
 
+const PICTURE_COLUMNS = { id: true, teamId: true, pictures: true } as const;
 const URL_SELECTION = { columns: { id: true, teamId: true, fileName: true } } as const;
 
 export const Video = builder.drizzleNode('videos', {
@@ -29,9 +34,17 @@ export const Video = builder.drizzleNode('videos', {
       resolve: ({ systemMetadata, fileName }) => ({ ...systemMetadata, fileName }),
     }),
     sha256: t.exposeString('sha256'),
+    hls: t.field({
+      type: Hls,
+      nullable: true,
+      description: 'Null where it was never asked for, and once another version without it has come in.',
+      select: { columns: HLS_COLUMNS },
+      resolve: (video) => videoHls(video),
+    }),
     urlsExpireAt: t.field({
       type: 'DateTime',
-      description: 'Until when the URLs of this answer hold (originalUrl): an hour or more from now.',
+      description:
+        'Until when the URLs of this answer hold (originalUrl, posterUrl, storyboardUrl, scenes, hls): an hour or more from now.',
       select: URL_SELECTION,
       resolve: ({ id, teamId, fileName }, _args, { mediaUrls }) =>
         mediaUrls.urlFor({ teamId, videoId: id, fileName, kind: 'original' }).expiresAt,
@@ -41,6 +54,48 @@ export const Video = builder.drizzleNode('videos', {
       select: URL_SELECTION,
       resolve: ({ id, teamId, fileName }, _args, { mediaUrls }) =>
         mediaUrls.urlFor({ teamId, videoId: id, fileName, kind: 'original' }).url,
+    }),
+    posterUrl: t.string({
+      nullable: true,
+      description: 'Null until THUMBNAILS has run.',
+      select: { columns: PICTURE_COLUMNS },
+      resolve: ({ pictures, ...video }, _args, { mediaUrls }) =>
+        pictures && productUrl(mediaUrls, video, { ...pictures, path: pictures.poster }),
+    }),
+    storyboardUrl: t.string({
+      nullable: true,
+      description:
+        'Small pictures of the whole video for a seek bar, as WebVTT. Null until THUMBNAILS has run.',
+      select: { columns: PICTURE_COLUMNS },
+      resolve: ({ pictures, ...video }, _args, { mediaUrls }) =>
+        pictures && productUrl(mediaUrls, video, { ...pictures, path: pictures.storyboard }),
+    }),
+    quality: t.field({
+      type: Quality,
+      nullable: true,
+      description: 'Null until QUALITY has run.',
+      select: { columns: { quality: true } },
+      resolve: ({ quality }) => quality,
+    }),
+    scanType: t.field({
+      type: ScanType,
+      nullable: true,
+      description: 'Null until SCAN_TYPE has run.',
+      select: { columns: { scanType: true } },
+      resolve: ({ scanType }) => scanType,
+    }),
+    scenes: t.field({
+      type: [Scene],
+      nullable: true,
+      description: 'The first 1,000, in order. Null until SCENES has run.',
+      complexity: SCENES_COST,
+      select: { columns: { id: true, teamId: true, scenes: true } },
+      resolve: ({ scenes, ...video }, _args, { mediaUrls }) =>
+        scenes?.scenes.map(({ start, end, thumbnail: path }) => ({
+          start,
+          end,
+          thumbnailUrl: path && productUrl(mediaUrls, video, { ...scenes, path }),
+        })),
     }),
     similar: t.field({
       type: [SimilarVideo],

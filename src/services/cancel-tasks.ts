@@ -2,11 +2,11 @@ import { sql } from 'drizzle-orm';
 import type { Transaction } from '../db/client.ts';
 import type { taskProgress } from '../db/tables/tasks.ts';
 import { databaseNow } from '../db/tables/types.ts';
-import { indexVideo, transferVideo } from '../jobs/definitions.ts';
+import { indexVideo, processVideo, transferVideo } from '../jobs/definitions.ts';
 import { removeJobs } from '../jobs/queue.ts';
 import { discardTaskObjects, type TaskRow } from './end-task.ts';
-import { withdraw } from './index-task.ts';
-import { closeStages } from './stages.ts';
+import { discardWork, withdraw } from './index-task.ts';
+import { closeStages, productsOf } from './stages.ts';
 
 /** Why a task ended that was canceled, for people. */
 export const CANCELED_REASON = 'It was canceled.';
@@ -21,13 +21,14 @@ type ProgressRow = typeof taskProgress.$inferSelect;
 export async function cancelTasks(tx: Transaction, tasks: readonly TaskRow[]): Promise<void> {
   if (tasks.length === 0) return;
   const ids = tasks.map(({ id }) => id);
-  await removeJobs(tx, [transferVideo, indexVideo], ids);
+  await removeJobs(tx, [transferVideo, indexVideo, processVideo], ids);
   const progress = await takeAllProgress(tx, ids);
   // Their own bytes go, unless they are a video's by now.
   for (const task of tasks) {
     const isStored = task.status === 'QUEUED' || task.status === 'INDEXING';
-    const isFree = isStored ? await withdraw(tx, task) : true;
-    if (isFree) await discardTaskObjects(tx, isStored ? task : leftRunning(task));
+    if (!isStored) await discardTaskObjects(tx, leftRunning(task));
+    else
+      await discardWork(tx, isWriting(task) ? leftRunning(task) : task, await withdraw(tx, task, 'CANCELED'));
   }
   const now = new Date();
   const rows = tasks.map((task) => ({
@@ -44,6 +45,9 @@ export async function cancelTasks(tx: Transaction, tasks: readonly TaskRow[]): P
         as r(id uuid, fraction float8, "bytesDone" bigint, "bytesTotal" bigint, stages jsonb)
      where t.id = r.id`);
 }
+
+/** Whether a worker may be making products of its video. */
+const isWriting = ({ status, stages }: TaskRow) => status === 'INDEXING' && productsOf(stages).length > 0;
 
 /** Whoever transfers it may write until it notices that its claim is over: its bytes go as late as those of a repeated task. */
 const leftRunning = (task: TaskRow): TaskRow =>

@@ -1,6 +1,7 @@
 import { sql } from 'drizzle-orm';
 import type { Transaction } from '../db/client.ts';
 import type { imports, StoredInput } from '../db/tables/imports.ts';
+import { askedProducts } from './asked-products.ts';
 import { recordVerdicts } from './record-verdicts.ts';
 
 type ImportRow = typeof imports.$inferSelect;
@@ -11,7 +12,9 @@ export async function cancelUndecided(tx: Transaction, row: ImportRow): Promise<
     select ordinal, input from import_entries where import_id = ${row.id} and verdict is null order by ordinal`);
   if (rows.length === 0 || row.indexId === null) return;
   const { id, teamId, indexId, systemName, integrationId, incremental, metadata } = row;
-  const planned = { id, teamId, indexId, systemName, integrationId, incremental, metadata };
+  const index = await tx.query.indexes.findFirst({ where: { id: indexId }, columns: { analyzers: true } });
+  const products = askedProducts(row, index?.analyzers ?? []);
+  const planned = { id, teamId, indexId, systemName, integrationId, incremental, metadata, products };
   await recordVerdicts(
     tx,
     planned,

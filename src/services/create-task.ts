@@ -6,6 +6,7 @@ import type { UploadMetadata } from '../db/tables/uploads.ts';
 import { transaction } from '../db/transaction.ts';
 import { transferVideo } from '../jobs/definitions.ts';
 import { enqueue } from '../jobs/queue.ts';
+import { askedProducts } from './asked-products.ts';
 import type { Services } from './deps.ts';
 import { hashObject, hashUpload, hashUrl } from './entry.ts';
 import { ForbiddenError, InvalidInputError, NotFoundError } from './errors.ts';
@@ -193,7 +194,7 @@ async function insertTask(tx: Transaction, target: Target, given: NewTask): Prom
     incremental: input.incremental,
     expectedSha256: input.sha256 ?? null,
     waitingFor,
-    stages: waitingStages(),
+    stages: waitingStages(askedProducts(input, target.index.analyzers)),
     reservedVideos: reserved.videos,
     reservedBytes: reserved.bytes,
     reservedMilliseconds: reserved.milliseconds,

@@ -1,11 +1,9 @@
 import { and, eq, isNull, sql } from 'drizzle-orm';
 import type { Transaction } from '../db/client.ts';
-import { uuidv7 } from '../db/ids.ts';
 import { tasks } from '../db/tables/tasks.ts';
 import { videos } from '../db/tables/videos.ts';
 import { transaction } from '../db/transaction.ts';
 import { deleteObjects, settleContent } from '../jobs/definitions.ts';
-import { enqueue } from '../jobs/queue.ts';
 import { cancelTasks } from './cancel-tasks.ts';
 import { releaseClaim } from './content-claims.ts';
 import type { Services } from './deps.ts';
@@ -13,6 +11,7 @@ import { lockTasks, type TaskRow } from './end-task.ts';
 import { NotFoundError } from './errors.ts';
 import { ownedBy } from './filters.ts';
 import { finishImport } from './finish-import.ts';
+import { deleteFolders, foldersOf } from './product-files.ts';
 import type { Viewer } from './viewer.ts';
 
 /**
@@ -77,13 +76,5 @@ async function deleteOnce(tx: Transaction, videoId: string): Promise<readonly Ta
 async function remove(tx: Transaction, video: typeof videos.$inferSelect): Promise<void> {
   await tx.delete(videos).where(eq(videos.id, video.id));
   await releaseClaim(tx, video, video.id);
-  await enqueue(tx, deleteObjects, {
-    subjectId: uuidv7(),
-    teamId: video.teamId,
-    payload: {
-      prefix: video.storageKey.slice(0, video.storageKey.lastIndexOf('/')),
-      keep: null,
-      lastClaim: null,
-    },
-  });
+  await deleteFolders(tx, video, { folders: foldersOf(video), keepSeconds: 0 });
 }

@@ -6,7 +6,7 @@ import { type StoredError, taskProgress, tasks } from '../db/tables/tasks.ts';
 import { databaseNow } from '../db/tables/types.ts';
 import { deleteObjects } from '../jobs/definitions.ts';
 import { enqueue } from '../jobs/queue.ts';
-import { closeStages, rewindStages } from './stages.ts';
+import { closeStages, productsOf, rewindStages } from './stages.ts';
 
 export type TaskRow = typeof tasks.$inferSelect;
 
@@ -181,14 +181,38 @@ export async function deleteTaskObjects(
   keep: string | null,
 ): Promise<void> {
   if (task.attempts === 0 || (keep !== null && task.attempts === 1)) return;
+  await planDeletion(tx, task, { keep, seconds: task.attempts === 1 ? 0 : ZOMBIE_SECONDS });
+}
+
+async function planDeletion(
+  tx: Transaction,
+  task: Pick<TaskRow, 'teamId' | 'id'>,
+  { keep, seconds }: { readonly keep: string | null; readonly seconds: number },
+): Promise<void> {
   const { rows } = await tx.execute<{ last: string }>(sql`select last_value::text as last from job_claims`);
   await enqueue(tx, deleteObjects, {
     subjectId: uuidv7(),
     teamId: task.teamId,
     payload: { prefix: taskPrefix(task), keep, lastClaim: rows[0]?.last ?? null },
-    ...(task.attempts === 1 ? {} : { runAt: new Date(Date.now() + ZOMBIE_SECONDS * 1000) }),
+    ...(seconds === 0 ? {} : { runAt: new Date(Date.now() + seconds * 1000) }),
   });
 }
+
+/**
+ * Has deleted what runs of a task's process-video job have left and no video has in place, once none of them can write any
+ * more; its original stays.
+ */
+export async function discardProducts(
+  tx: Transaction,
+  task: Pick<TaskRow, 'teamId' | 'id' | 'stages' | 'storageKey'>,
+): Promise<void> {
+  if (productsOf(task.stages).length === 0) return;
+  const original = task.storageKey?.startsWith(`${taskPrefix(task)}/`) ? parentOf(task.storageKey) : null;
+  await planDeletion(tx, task, { keep: original, seconds: ZOMBIE_SECONDS });
+}
+
+/** The folder that a key lies in. */
+export const parentOf = (key: string) => key.slice(0, key.lastIndexOf('/'));
 
 /**
  * Has the bytes of a task deleted that failed or was canceled. Those of an upload are the only copy of it, for a retry too:

@@ -231,7 +231,7 @@ export class IndexIsDefaultError extends Error {
   }
 }
 
-/** A task has neither failed nor been canceled, or its import is not whole any more. */
+/** A task has neither failed nor been canceled, or its import is not whole any more, or the video is gone that it was to work on. */
 export class TaskCannotBeRetriedError extends Error {
   override readonly name = 'TaskCannotBeRetriedError';
   readonly status: TaskStatus;
@@ -241,14 +241,17 @@ export class TaskCannotBeRetriedError extends Error {
     {
       isExpired = false,
       isEnding = false,
-    }: { readonly isExpired?: boolean; readonly isEnding?: boolean } = {},
+      isVideoGone = false,
+    }: { readonly isExpired?: boolean; readonly isEnding?: boolean; readonly isVideoGone?: boolean } = {},
   ) {
     super(
       isExpired
         ? EXPIRED
-        : isEnding
-          ? 'The import of the task is being canceled. Wait until it has finished, and try again.'
-          : `Only a task that has failed or was canceled can be tried again; this one is ${status}.`,
+        : isVideoGone
+          ? 'The video that this task was to index again is gone. Import it again.'
+          : isEnding
+            ? 'The import of the task is being canceled. Wait until it has finished, and try again.'
+            : `Only a task that has failed or was canceled can be tried again; this one is ${status}.`,
     );
     this.status = status;
   }

@@ -11,7 +11,7 @@ import { findTarget, type Target } from './import-target.ts';
 import { type Judging, judgeEntries } from './judge-entries.ts';
 import { toInput } from './list-entries.ts';
 import { createListing } from './listing.ts';
-import { mostRestrictive } from './requirements.ts';
+import { requirementsOf } from './requirements.ts';
 import { integrationIdOf, type PlanImport, parseImportPlan, uploadsOf } from './start-import-input.ts';
 import { objectEntry, videoEntry } from './store-entries.ts';
 import { limitTime } from './time-limit.ts';
@@ -92,7 +92,7 @@ function judgingOf(
     services,
     teamId,
     indexId: index.id,
-    requirements: mostRestrictive(services.requirements, index.requirements),
+    requirements: requirementsOf(services.requirements, index),
     systemName: input.from.videos?.systemName ?? null,
     integration: integration && {
       id: integration.id,

@@ -1,5 +1,6 @@
-import { eq } from 'drizzle-orm';
+import { eq, sql } from 'drizzle-orm';
 import type { Transaction } from '../db/client.ts';
+import type { HlsStatus } from '../db/tables/products.ts';
 import type { StoredError } from '../db/tables/tasks.ts';
 import { databaseNow } from '../db/tables/types.ts';
 import { videos } from '../db/tables/videos.ts';
@@ -12,6 +13,7 @@ import { releaseClaim, settleClaim } from './content-claims.ts';
 import type { Services } from './deps.ts';
 import {
   completeTask,
+  discardProducts,
   discardTaskObjects,
   endAsFailed,
   endAsSkipped,
@@ -20,11 +22,16 @@ import {
   type TaskRow,
   versionOf,
 } from './end-task.ts';
+import { deleteFolders, foldersOf, replacedSeconds } from './product-files.ts';
+import { type MadeProducts, publishProducts, withEnds } from './publish-products.ts';
 import { rememberSource } from './remember-source.ts';
 import { superseded } from './settle-task.ts';
+import { isReindex, productsOf, rewindStages, storedFraction } from './stages.ts';
+
+type VideoRow = typeof videos.$inferSelect;
 
 /**
- * Moves a task from QUEUED to INDEXING.
+ * Moves a task from QUEUED to INDEXING. One that makes products of a video that is there works on the version that is in place now.
  * @returns null when it has ended meanwhile; the job is finished then
  * @throws {LeaseLostError} when another worker has the job
  */
@@ -35,49 +42,81 @@ export async function beginIndexing(services: Services, job: ClaimedJob): Promis
       await finishJob(tx, job);
       return null;
     }
+    const again = isReindex(locked.stages);
     // The first claim of the index job goes on with the attempt of the transfer; a repeated one is a further attempt.
-    const attempts = locked.attempts + (job.claims > 1 ? 1 : 0);
-    const startedAt = job.claims > 1 ? databaseNow : locked.startedAt;
+    const isAttempt = again || job.claims > 1;
+    const change = {
+      ...(again ? await versionInPlace(tx, locked) : {}),
+      ...(productsOf(locked.stages).length === 0
+        ? {}
+        : { stages: rewindStages(locked.stages), fraction: storedFraction(locked.stages) }),
+      attempts: locked.attempts + (isAttempt ? 1 : 0),
+    };
     await moveTask(tx, locked, {
+      ...change,
       status: 'INDEXING',
-      attempts,
-      startedAt,
+      startedAt: isAttempt ? databaseNow : locked.startedAt,
       waitingFor: null,
       nextAttemptAt: null,
       error: null,
     });
     await assertClaim(tx, job);
-    return { ...locked, attempts };
+    return { ...locked, ...change };
   });
   if (task) services.changes.announce(task);
   return task;
 }
 
+async function versionInPlace(tx: Transaction, task: TaskRow) {
+  const [video] = await tx
+    .select({ storageKey: videos.storageKey, systemMetadata: videos.systemMetadata })
+    .from(videos)
+    .where(eq(videos.id, task.videoId));
+  if (!video) throw new Error(`the video of task ${task.id} is gone`);
+  return video;
+}
+
 /**
- * Ends a task as READY, in the transaction that finishes its index job; or as SKIPPED, when a newer import has
- * replaced its version meanwhile.
+ * Ends a task as READY, in the transaction that finishes its index job, and publishes what was made of its video; or as SKIPPED,
+ * when a newer import has replaced its version meanwhile.
+ * @param made what came of its products; null for a task without any
  * @throws {LeaseLostError} when another worker has the job, or the task is not where this attempt left it
  */
-export async function finishIndexing(services: Services, job: ClaimedJob): Promise<void> {
+export async function finishIndexing(
+  services: Services,
+  job: ClaimedJob,
+  made: MadeProducts | null,
+): Promise<void> {
   const task = await transaction(services.db, async (tx) => {
     const locked = await lockOpenTask(tx, job.subjectId);
     if (locked?.status !== 'INDEXING') throw new LeaseLostError(job);
     await finishJob(tx, job);
     const video = await lockVideoOf(tx, locked);
     if (!video) throw new Error(`the video of task ${locked.id} is gone`);
-    if (video.storageKey === locked.storageKey) await complete(tx, locked);
-    else await endAsSkipped(tx, locked, superseded(video.id));
+    if (video.storageKey !== locked.storageKey) {
+      await endAsSkipped(tx, locked, superseded(video.id));
+      await discardProducts(tx, locked);
+    } else if (made === null) {
+      await complete(tx, locked);
+    } else {
+      const ended = withEnds(locked, made);
+      await publishProducts(tx, video, { made, task: ended, keepSeconds: replacedSeconds(services) });
+      await complete(tx, ended);
+      // Another attempt may have left what it made.
+      if (job.claims > 1) await discardProducts(tx, ended);
+    }
     return locked;
   });
   services.changes.announce(task);
   services.jobs.wake(settleContent.kind);
 }
 
-async function lockVideoOf(tx: Transaction, task: TaskRow): Promise<typeof videos.$inferSelect | null> {
+async function lockVideoOf(tx: Transaction, task: TaskRow): Promise<VideoRow | null> {
   const [video] = await tx.select().from(videos).where(eq(videos.id, task.videoId)).for('no key update');
   return video ?? null;
 }
 
+/** @param task with the stages that it ends with */
 async function complete(tx: Transaction, task: TaskRow): Promise<void> {
   await tx
     .update(videos)
@@ -93,17 +132,49 @@ async function complete(tx: Transaction, task: TaskRow): Promise<void> {
  * another import has updated or confirmed it since; an update stays as it is: playable, and not indexed.
  */
 export async function failIndexing(tx: Transaction, task: TaskRow, error: StoredError): Promise<void> {
-  const isFree = await withdraw(tx, task);
+  const isFree = await withdraw(tx, task, 'ERROR');
   await endAsFailed(tx, task, error);
-  if (isFree) await discardTaskObjects(tx, task);
+  await discardWork(tx, task, isFree);
+}
+
+/**
+ * Ends a task whose process-video job failed for good. Its video is stored and valid: it comes in, with what could not be made of it
+ * as FAILED stages. A task that was to make nothing else ends as FAILED.
+ */
+export async function failProcessing(tx: Transaction, task: TaskRow, error: StoredError): Promise<void> {
+  if (isReindex(task.stages)) return await failIndexing(tx, task, error);
+  const video = await lockVideoOf(tx, task);
+  if (video?.storageKey !== task.storageKey) {
+    if (!video) return await failIndexing(tx, task, error);
+    await endAsSkipped(tx, task, superseded(video.id));
+    return await discardProducts(tx, task);
+  }
+  const at = new Date();
+  const ends = Object.fromEntries(productsOf(task.stages).map((product) => [product, { at, error }]));
+  const made = { results: {}, ends };
+  const ended = withEnds(task, made);
+  // Nothing was made, so that nothing is replaced.
+  await publishProducts(tx, video, { made, task: ended, keepSeconds: 0 });
+  await complete(tx, ended);
+  await discardProducts(tx, ended);
+}
+
+/**
+ * Has deleted what a task from QUEUED on has left that failed or was canceled.
+ * @param isFree whether nobody needs its original any more
+ */
+export async function discardWork(tx: Transaction, task: TaskRow, isFree: boolean): Promise<void> {
+  if (isFree && task.uploadId === null) await discardTaskObjects(tx, task);
+  else if (task.attempts > 0) await discardProducts(tx, task);
 }
 
 /**
  * Takes back what a locked task from QUEUED on has put in place: a video that it has made goes, unless another import has
  * updated or confirmed it since; an update stays. Its claim on the content passes on.
+ * @param hls what is told of a stream that it was to make
  * @returns whether nobody needs the task's bytes any more
  */
-export async function withdraw(tx: Transaction, task: TaskRow): Promise<boolean> {
+export async function withdraw(tx: Transaction, task: TaskRow, hls: HlsStatus): Promise<boolean> {
   const video = await lockVideoOf(tx, task);
   const isOwn =
     task.madeVideo === true &&
@@ -112,9 +183,21 @@ export async function withdraw(tx: Transaction, task: TaskRow): Promise<boolean>
   if (video && isOwn) {
     await tx.delete(videos).where(eq(videos.id, video.id));
     await releaseClaim(tx, video, video.id);
+    await deleteFolders(tx, video, { folders: foldersOf(video).slice(1), keepSeconds: 0 });
     return true;
   }
+  if (video?.hlsStatus === 'PROCESSING') await endHls(tx, task, hls);
   if (task.sha256 !== null) await settleClaim(tx, { ...task, sha256: task.sha256 });
   // Bytes that were in place once are seen to by whoever replaced them.
   return task.madeVideo === null;
+}
+
+/** Nobody makes the stream of the task's video any more, unless another task does. */
+async function endHls(tx: Transaction, task: TaskRow, status: HlsStatus): Promise<void> {
+  const isStream = JSON.stringify([{ name: 'STREAM' }]);
+  await tx.execute(sql`
+    update videos v set hls_status = ${status}, hls_updated_at = ${databaseNow}
+     where v.id = ${task.videoId} and ${productsOf(task.stages).includes('STREAM')}
+       and not exists (select from tasks t where t.video_id = v.id and t.id <> ${task.id}
+         and t.finished_at is null and t.status in ('QUEUED', 'INDEXING') and t.stages @> ${isStream}::jsonb)`);
 }

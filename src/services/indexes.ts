@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { Transaction } from '../db/client.ts';
 import { uuidv7 } from '../db/ids.ts';
 import { indexes } from '../db/tables/indexes.ts';
+import { ANALYZERS } from '../db/tables/products.ts';
 import { databaseNow } from '../db/tables/types.ts';
 import { transaction } from '../db/transaction.ts';
 import type { Services } from './deps.ts';
@@ -13,9 +14,15 @@ import { fromPublicId } from './public-ids.ts';
 import { changeRequirements, requirementsInput } from './requirements-input.ts';
 import type { Viewer } from './viewer.ts';
 
+/** Each once, in their order. */
+const analyzers = z
+  .array(z.enum(ANALYZERS))
+  .transform((chosen) => ANALYZERS.filter((analyzer) => chosen.includes(analyzer)));
+
 const createIndexInput = z.object({
   teamId: z.string().nullish(),
   name: text(1, 255),
+  analyzers: analyzers.nullish(),
   requirements: requirementsInput.nullish(),
 });
 
@@ -23,6 +30,7 @@ const updateIndexInput = z.object({
   id: z.string(),
   name: notNull(text(1, 255)).optional(),
   makeDefault: z.boolean(),
+  analyzers: analyzers.nullish(),
   requirements: requirementsInput.nullish(),
 });
 
@@ -34,7 +42,8 @@ const updateIndexInput = z.object({
  * @throws {NotFoundError} when the team is none of the viewer's
  */
 export async function createIndex(services: Services, viewer: Viewer, input: unknown): Promise<string> {
-  const { teamId: publicTeamId, name, requirements } = parseInput(createIndexInput, 'input', input);
+  const parsed = parseInput(createIndexInput, 'input', input);
+  const { teamId: publicTeamId, name, requirements } = parsed;
   const teamId = publicTeamId == null ? viewer.defaultTeamId : fromPublicId('Team', publicTeamId);
   if (teamId === null || !viewer.teamIds.includes(teamId))
     throw new NotFoundError('team', ['input', 'teamId']);
@@ -43,6 +52,7 @@ export async function createIndex(services: Services, viewer: Viewer, input: unk
     id,
     teamId,
     name,
+    analyzers: parsed.analyzers ?? [...ANALYZERS],
     requirements: changeRequirements({}, requirements ?? {}, services.requirements),
   });
   return id;
@@ -56,7 +66,7 @@ export async function createIndex(services: Services, viewer: Viewer, input: unk
  * @throws {NotFoundError} when it is none of the viewer's
  */
 export async function updateIndex(services: Services, viewer: Viewer, input: unknown): Promise<string> {
-  const { id, name, makeDefault, requirements } = parseInput(updateIndexInput, 'input', input);
+  const { id, name, makeDefault, analyzers, requirements } = parseInput(updateIndexInput, 'input', input);
   const where = ownedBy(viewer, 'Index', id);
   const found = where && (await services.db.query.indexes.findFirst({ where }));
   if (!found) throw new NotFoundError('index', ['input', 'id']);
@@ -71,6 +81,7 @@ export async function updateIndex(services: Services, viewer: Viewer, input: unk
       .update(indexes)
       .set({
         ...(name === undefined ? {} : { name }),
+        ...(analyzers === undefined ? {} : { analyzers: analyzers ?? [...ANALYZERS] }),
         requirements: rules,
         isDefault: row.isDefault || makeDefault,
         updatedAt: databaseNow,

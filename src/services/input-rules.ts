@@ -81,11 +81,6 @@ export const objectKey = z.string().superRefine((value, context) => {
     context.addIssue({ code: 'custom', message: problem.message, params: { issue: problem.code } });
 });
 
-/** A switch for what this version of the server does not do: only off is accepted. */
-export const notYet = z
-  .boolean()
-  .refine((value) => !value, 'is not available in this version: leave it out, or set it to false');
-
 /** A SHA-256 in hex, of either case; comes out in lower case. */
 export const sha256 = z
   .string()

@@ -3,8 +3,8 @@ import type { Database } from '../db/client.ts';
 import { deleteObjects } from '../jobs/definitions.ts';
 
 /**
- * Of the folders that these keys lie in, those that have to stay for now: a video has its bytes there, or another deletion is
- * planned for just that folder, later, because URLs to it still hold.
+ * Of the folders that these keys lie in, those that have to stay for now: a video has its bytes or what was made of it there, or
+ * another deletion is planned for just that folder, later, because URLs to it still hold.
  * @param options.jobId the deletion that asks
  */
 export async function keptFolders(
@@ -19,8 +19,20 @@ export async function keptFolders(
     select regexp_replace(v.storage_key, '/[^/]*$', '') as folder from videos v
      where v.storage_key = any(${sql.param(keys)}::text[])
     union
+    select folder from videos v, unnest(v.product_folders) folder
+     where v.product_folders && ${sql.param(foldersAbove(prefix, keys))}::text[]
+    union
     select j.payload ->> 'prefix' from jobs j
      where j.kind = ${deleteObjects.kind} and j.id <> ${jobId} and j.run_at > now()
        and starts_with(j.payload ->> 'prefix', ${`${prefix}/`})`);
   return rows.map(({ folder }) => folder);
+}
+
+/** The folders that keys lie in, up to one below the prefix, and the prefix itself. */
+function foldersAbove(prefix: string, keys: readonly string[]): string[] {
+  const folders = new Set([prefix]);
+  for (const key of keys)
+    for (let end = key.lastIndexOf('/'); end > prefix.length; end = key.lastIndexOf('/', end - 1))
+      folders.add(key.slice(0, end));
+  return [...folders];
 }

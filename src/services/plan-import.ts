@@ -6,6 +6,7 @@ import { transferVideo } from '../jobs/definitions.ts';
 import type { ClaimedJob } from '../jobs/job.ts';
 import { assertClaim, finishJob } from '../jobs/queue.ts';
 import { SourceError } from '../sources/errors.ts';
+import { askedProducts } from './asked-products.ts';
 import type { Services } from './deps.ts';
 import { closePlanning } from './end-planning.ts';
 import type { Entry } from './entry.ts';
@@ -15,7 +16,7 @@ import { type Decision, type Judging, judgeEntries } from './judge-entries.ts';
 import { storePage } from './list-entries.ts';
 import { createListing, type Listing } from './listing.ts';
 import { type PlannedImport, recordVerdicts } from './record-verdicts.ts';
-import { mostRestrictive } from './requirements.ts';
+import { requirementsOf } from './requirements.ts';
 
 /** How many entries are looked at together; bounds memory and how much a kill repeats. */
 const WINDOW = 1000;
@@ -78,12 +79,13 @@ async function loadPlan(services: Services, job: ClaimedJob, signal: AbortSignal
     integrationId: row.integrationId,
     incremental,
     metadata,
+    products: askedProducts(row, row.index.analyzers),
   };
   const judging: Judging = {
     services,
     ...planned,
     importId: id,
-    requirements: mostRestrictive(services.requirements, row.index.requirements),
+    requirements: requirementsOf(services.requirements, row.index),
     integration: opened,
     skipFailed: row.source === 'INTEGRATION' && !row.retryFailed,
     signal,

@@ -1,7 +1,7 @@
 import { eq, sql } from 'drizzle-orm';
 import type { Transaction } from '../db/client.ts';
 import { uuidv7 } from '../db/ids.ts';
-import { tasks } from '../db/tables/tasks.ts';
+import { type StoredStage, tasks } from '../db/tables/tasks.ts';
 import { databaseNow } from '../db/tables/types.ts';
 import { transaction } from '../db/transaction.ts';
 import { deleteObjects, transferVideo } from '../jobs/definitions.ts';
@@ -9,8 +9,14 @@ import { enqueue } from '../jobs/queue.ts';
 import type { Services } from './deps.ts';
 import { discardUploads, lockOpenTask, moveTask, type TaskRow } from './end-task.ts';
 import { UploadRefusedError } from './errors.ts';
-import { overallFraction, RECEIVED_SHARE } from './stages.ts';
+import { overallFraction, RECEIVED_SHARE, waitingStages } from './stages.ts';
 import { readUploads, type UploadState, uploadPrefix } from './upload-rows.ts';
+
+const received = (stages: readonly StoredStage[]) => overallFraction(stages, 'UPLOAD', RECEIVED_SHARE);
+const PLAIN = waitingStages();
+/** The fraction of a task whose upload is complete: less where products are made of it afterwards. */
+const receivedFraction = sql`(case when jsonb_array_length(t.stages) > ${PLAIN.length}
+  then ${received(waitingStages(['STREAM']))}::float8 else ${received(PLAIN)}::float8 end)`;
 
 type Parts = Pick<Services, 'db' | 'jobs' | 'changes'>;
 
@@ -22,7 +28,7 @@ export async function reportReceived(
   if (figures.length === 0) return;
   const { rows } = await db.execute<{ team_id: string; import_id: string | null }>(sql`
     update tasks t set bytes_done = r.received, bytes_total = u.length,
-           fraction = greatest(t.fraction, ${overallFraction('UPLOAD', RECEIVED_SHARE)}::float8 * r.received / greatest(u.length, 1)),
+           fraction = greatest(t.fraction, ${receivedFraction} * r.received / greatest(u.length, 1)),
            stages = jsonb_set(t.stages, '{0}', t.stages -> 0 || jsonb_build_object('state', 'RUNNING',
              'fraction', ${RECEIVED_SHARE}::float8 * r.received / greatest(u.length, 1),
              'startedAt', coalesce(t.stages -> 0 ->> 'startedAt', to_char(now() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')))),
@@ -53,7 +59,7 @@ export async function wakeTaskOf({ db, jobs, changes }: Parts, uploadId: string)
       waitingFor: 'WORKER',
       bytesDone: upload.length,
       bytesTotal: upload.length,
-      fraction: overallFraction('UPLOAD', RECEIVED_SHARE),
+      fraction: overallFraction(task.stages, 'UPLOAD', RECEIVED_SHARE),
     });
     await enqueue(tx, transferVideo, { subjectId: task.id, teamId: task.teamId, payload: {} });
     return task;

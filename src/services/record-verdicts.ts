@@ -2,6 +2,8 @@ import { sql } from 'drizzle-orm';
 import type { Transaction } from '../db/client.ts';
 import { uuidv7 } from '../db/ids.ts';
 import type { Metadata } from '../db/tables/imports.ts';
+import type { ProductName } from '../db/tables/products.ts';
+import type { StoredStage } from '../db/tables/tasks.ts';
 import { databaseNow } from '../db/tables/types.ts';
 import { transferVideo } from '../jobs/definitions.ts';
 import { enqueueMany } from '../jobs/queue.ts';
@@ -24,6 +26,8 @@ export interface PlannedImport {
   readonly integrationId: string | null;
   readonly incremental: boolean;
   readonly metadata: Metadata | null;
+  /** What each of its videos is to be made into. */
+  readonly products: readonly ProductName[];
 }
 
 /**
@@ -169,10 +173,12 @@ async function reserveVideoIds(
   }
 }
 
-const SKIPPED_STAGES = waitingStages().map((stage) => ({ ...stage, state: 'SKIPPED' as const }));
+const skipped = (stages: readonly StoredStage[]) =>
+  stages.map((stage) => ({ ...stage, state: 'SKIPPED' as const }));
 
 /** How a task begins: it waits, or it has ended before it ever ran. */
-const beginningOf = ({ verdict }: Decision) => {
+const beginningOf = ({ verdict }: Decision, products: readonly ProductName[]) => {
+  const stages = waitingStages(products);
   switch (verdict.kind) {
     case 'SKIPPED':
       return {
@@ -182,7 +188,7 @@ const beginningOf = ({ verdict }: Decision) => {
         reason: verdict.reason,
         fraction: 1,
         bytesTotal: 0,
-        stages: SKIPPED_STAGES,
+        stages: skipped(stages),
       };
     case 'CANCELED':
       return {
@@ -190,10 +196,10 @@ const beginningOf = ({ verdict }: Decision) => {
         outcome: 'CANCELED',
         reason: CANCELED_REASON,
         fraction: 0,
-        stages: SKIPPED_STAGES,
+        stages: skipped(stages),
       };
     default:
-      return { status: 'PENDING', waitingFor: 'WORKER', fraction: 0, stages: waitingStages() };
+      return { status: 'PENDING', waitingFor: 'WORKER', fraction: 0, stages };
   }
 };
 
@@ -231,7 +237,7 @@ function toTaskRow(planned: PlannedImport, decision: Decision, { videoIds, reser
     bytesTotal: accepted?.size ?? null,
     systemMetadata: accepted?.metadata ?? null,
     reserved: promised.get(ordinal) ?? NOTHING,
-    ...beginningOf(decision),
+    ...beginningOf(decision, planned.products),
   };
 }
 

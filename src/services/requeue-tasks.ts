@@ -1,11 +1,13 @@
 import { sql } from 'drizzle-orm';
 import type { Transaction } from '../db/client.ts';
 import { databaseNow } from '../db/tables/types.ts';
-import { transferVideo } from '../jobs/definitions.ts';
-import { enqueueMany } from '../jobs/queue.ts';
-import { endAsFailed, type TaskRow } from './end-task.ts';
+import { processVideo, transferVideo } from '../jobs/definitions.ts';
+import { enqueue, enqueueMany } from '../jobs/queue.ts';
+import { endAsFailed, moveTask, type TaskRow } from './end-task.ts';
+import { TaskCannotBeRetriedError } from './errors.ts';
+import { keepVideo, showProcessing } from './reindex-video.ts';
 import { existing } from './reserve-room.ts';
-import { waitingStages } from './stages.ts';
+import { isReindex, restartStages } from './stages.ts';
 import { isIncomplete } from './upload-rows.ts';
 import { type Amount, amountOf, NOTHING, openRoom } from './usage.ts';
 
@@ -34,20 +36,45 @@ export async function requeueTasks(tx: Transaction, tasks: readonly TaskRow[]): 
     shares.filter(({ task, error }) => error === null && ready.has(task.id)),
   );
   for (const { task, error } of shares)
-    if (error !== null) await endAsFailed(tx, { ...task, status: 'PENDING', stages: waitingStages() }, error);
+    if (error !== null)
+      await endAsFailed(tx, { ...task, status: 'PENDING', stages: restartStages(task.stages) }, error);
 }
 
 /**
  * Queues one locked task again that had ended, as `requeueTasks` does.
  * @throws {UsageLimitExceededError} when its team has no room for it
+ * @throws {TaskCannotBeRetriedError} when it is to make something of a video that is gone
  */
 export async function requeueOnly(tx: Transaction, task: TaskRow): Promise<void> {
+  if (isReindex(task.stages)) return await requeueReindex(tx, task);
   await reservePairs(tx, [task]);
   const room = await openRoom(tx, task.teamId);
   const amount = (room && (await amountsOf(tx, [task])).get(task.id)) ?? NOTHING;
   room?.takeOrRefuse(amount);
   const ready = await reopenTasks(tx, [{ task, amount }]);
   if (ready.has(task.id)) await enqueueTransfers(tx, [{ task }]);
+}
+
+/** The same task, from its beginning: it works on the video that is there, and stores none. */
+async function requeueReindex(tx: Transaction, task: TaskRow): Promise<void> {
+  const video = await keepVideo(tx, task.videoId);
+  if (video === null) throw new TaskCannotBeRetriedError(task.status, { isVideoGone: true });
+  await moveTask(tx, task, {
+    status: 'QUEUED',
+    waitingFor: 'WORKER',
+    outcome: null,
+    reason: null,
+    error: null,
+    finishedAt: null,
+    stages: restartStages(task.stages),
+  });
+  await showProcessing(tx, video, task.stages);
+  await enqueue(tx, processVideo, {
+    subjectId: task.id,
+    teamId: task.teamId,
+    payload: {},
+    priority: PRIORITY,
+  });
 }
 
 /** A task, and what it is promised of its team's limits. */
@@ -72,17 +99,19 @@ async function amountsOf(tx: Transaction, tasks: readonly TaskRow[]): Promise<Re
 
 /** @returns the ids of those that wait for a worker: one whose upload is not complete begins when that is */
 async function reopenTasks(tx: Transaction, shares: readonly Share[]): Promise<ReadonlySet<string>> {
-  const rows = JSON.stringify(shares.map(({ task, amount }) => ({ id: task.id, ...amount })));
+  const rows = JSON.stringify(
+    shares.map(({ task, amount }) => ({ id: task.id, stages: restartStages(task.stages), ...amount })),
+  );
   const { rows: reopened } = await tx.execute<{ id: string; waiting_for: string }>(sql`
     update tasks t set status = 'PENDING', outcome = null, reason = null, error = null,
            waiting_for = case when ${isIncomplete(sql`t.upload_id`)} then 'UPLOAD' else 'WORKER' end,
            next_attempt_at = null, finished_at = null, partial = null, storage_key = null,
-           sha256 = null, made_video = null, stages = ${JSON.stringify(waitingStages())}::jsonb,
+           sha256 = null, made_video = null, stages = r.stages,
            reserved_videos = r.videos, reserved_bytes = r.bytes, reserved_milliseconds = r.milliseconds,
            video_id = coalesce((select k.video_id from video_keys k
              where k.index_id = t.index_id and k.system_name = t.system_name and k.external_id = t.external_id), t.video_id),
            updated_at = ${databaseNow}, progressed_at = ${databaseNow}
-      from jsonb_to_recordset(${rows}::jsonb) as r(id uuid, videos int, bytes bigint, milliseconds bigint)
+      from jsonb_to_recordset(${rows}::jsonb) as r(id uuid, stages jsonb, videos int, bytes bigint, milliseconds bigint)
      where t.id = r.id
     returning t.id, t.waiting_for`);
   return new Set(reopened.filter((row) => row.waiting_for === 'WORKER').map(({ id }) => id));

@@ -7,6 +7,7 @@ import { databaseNow } from '../db/tables/types.ts';
 import { transaction } from '../db/transaction.ts';
 import {
   cancelImport as cancelImportJob,
+  processVideo,
   retryImport as retryImportJob,
   transferVideo,
 } from '../jobs/definitions.ts';
@@ -196,7 +197,8 @@ async function requeueBatch(services: Services, job: Job<{ endedBefore: string }
  * Queues one FAILED or CANCELED task again; a finished import that it is of runs again.
  * @returns its row id
  * @throws {NotFoundError}
- * @throws {TaskCannotBeRetriedError} when it is neither, or its import is being canceled or is not whole any more
+ * @throws {TaskCannotBeRetriedError} when it is neither, its import is being canceled or is not whole any more, or the video is gone
+ *   that it was to index again
  * @throws {ImportAlreadyRunningError} when another import from the same integration is running
  * @throws {UsageLimitExceededError} when a limit of the team is reached
  */
@@ -213,6 +215,7 @@ export async function retryTask(services: Services, viewer: Viewer, publicId: st
     });
   } else await openAgain(services, importId, (tx, row) => requeueWithin(tx, row, task.id));
   services.jobs.wake(transferVideo.kind);
+  services.jobs.wake(processVideo.kind);
   services.changes.announce(task);
   return task.id;
 }

@@ -1,11 +1,10 @@
 import { eq, sql } from 'drizzle-orm';
 import type { Transaction } from '../db/client.ts';
-import { uuidv7 } from '../db/ids.ts';
 import { databaseNow } from '../db/tables/types.ts';
 import type { StoredSystemMetadata } from '../db/tables/videos.ts';
 import { videos } from '../db/tables/videos.ts';
 import { transaction } from '../db/transaction.ts';
-import { deleteObjects, indexVideo } from '../jobs/definitions.ts';
+import { deleteObjects, indexVideo, processVideo } from '../jobs/definitions.ts';
 import { LeaseLostError } from '../jobs/errors.ts';
 import type { ClaimedJob } from '../jobs/job.ts';
 import { enqueue, finishJob } from '../jobs/queue.ts';
@@ -17,13 +16,15 @@ import {
   deleteTaskObjects,
   lockOpenTask,
   moveTask,
+  parentOf,
   skipTask,
   type TaskRow,
   versionOf,
 } from './end-task.ts';
 import { differs } from './known-content.ts';
+import { deleteFolders, foldersOf, hlsAskedBy, NOTHING_MADE, replacedSeconds } from './product-files.ts';
 import { rememberSource, unchangedContent } from './remember-source.ts';
-import { closeStages, endStage, STORED_FRACTION } from './stages.ts';
+import { closeStages, endStage, productsOf, storedFraction } from './stages.ts';
 
 type VideoRow = typeof videos.$inferSelect;
 
@@ -33,9 +34,6 @@ interface StoredTask extends TaskRow {
   readonly storageKey: string;
   readonly systemMetadata: StoredSystemMetadata;
 }
-
-/** Clocks differ, and a download that began in time may go on: replaced bytes stay this much longer than their URLs hold. */
-const REPLACED_BYTES_MARGIN_SECONDS = 3600;
 
 /**
  * Decides what becomes of a validated task, in the transaction that finishes its transfer job: QUEUED for its index
@@ -62,6 +60,7 @@ export async function settleTask(
   });
   services.changes.announce(task);
   services.jobs.wake(indexVideo.kind);
+  services.jobs.wake(processVideo.kind);
   services.jobs.wake(deleteObjects.kind);
 }
 
@@ -87,7 +86,7 @@ export async function decide(tx: Transaction, task: StoredTask, services: Servic
   }
   await replaceContent(tx, task, {
     video,
-    keepSeconds: services.mediaUrlSeconds + REPLACED_BYTES_MARGIN_SECONDS,
+    keepSeconds: replacedSeconds(services),
   });
 }
 
@@ -214,16 +213,13 @@ async function replaceContent(
       storageKey: task.storageKey,
       systemMetadata: task.systemMetadata,
       versionImportId: versionOf(task),
+      ...NOTHING_MADE,
+      ...hlsAskedBy(task),
       indexedAt: null,
       updatedAt: databaseNow,
     })
     .where(eq(videos.id, video.id));
-  await enqueue(tx, deleteObjects, {
-    subjectId: uuidv7(),
-    teamId: task.teamId,
-    payload: { prefix: parentOf(video.storageKey), keep: null, lastClaim: null },
-    runAt: new Date(Date.now() + keepSeconds * 1000),
-  });
+  await deleteFolders(tx, video, { folders: foldersOf(video), keepSeconds });
   await queueForIndex(tx, task, { madeVideo: await isBeingMade(tx, video.id) });
 }
 
@@ -236,8 +232,6 @@ async function isBeingMade(tx: Transaction, videoId: string): Promise<boolean> {
   return maker !== undefined;
 }
 
-const parentOf = (key: string) => key.slice(0, key.lastIndexOf('/'));
-
 /** The pair has no video yet: makes it, unless the index has the content already or is about to get it. */
 async function bringIn(tx: Transaction, task: StoredTask): Promise<void> {
   const { indexId, sha256, videoId } = task;
@@ -247,7 +241,7 @@ async function bringIn(tx: Transaction, task: StoredTask): Promise<void> {
     return await moveTask(tx, task, {
       status: 'QUEUED',
       waitingFor: 'SAME_CONTENT',
-      fraction: STORED_FRACTION,
+      fraction: storedFraction(task.stages),
     });
   }
   await admitTask(tx, task, null);
@@ -265,6 +259,7 @@ async function bringIn(tx: Transaction, task: StoredTask): Promise<void> {
     sha256: task.sha256,
     storageKey: task.storageKey,
     versionImportId: versionOf(task),
+    ...hlsAskedBy(task),
   });
   await queueForIndex(tx, task, { madeVideo: true });
 }
@@ -286,9 +281,11 @@ async function queueForIndex(
   await moveTask(tx, task, {
     status: 'QUEUED',
     waitingFor: 'WORKER',
-    fraction: STORED_FRACTION,
+    fraction: storedFraction(task.stages),
     madeVideo,
   });
-  await enqueue(tx, indexVideo, { subjectId: task.id, teamId: task.teamId, payload: {} });
+  const isProcessed = productsOf(task.stages).length > 0;
+  const definition = isProcessed ? processVideo : indexVideo;
+  await enqueue(tx, definition, { subjectId: task.id, teamId: task.teamId, payload: {} });
   await deleteTaskObjects(tx, task, parentOf(task.storageKey));
 }

@@ -1,5 +1,5 @@
 import { transaction } from '../db/transaction.ts';
-import { deleteObjects, indexVideo } from '../jobs/definitions.ts';
+import { deleteObjects, indexVideo, processVideo } from '../jobs/definitions.ts';
 import type { Services } from './deps.ts';
 import { failTask, lockOpenTask, type TaskRow } from './end-task.ts';
 import { NoRoomError } from './errors.ts';
@@ -21,6 +21,7 @@ export async function settleWaitingTask(
   if (!settled) return null;
   services.changes.announce(settled.task);
   services.jobs.wake(indexVideo.kind);
+  services.jobs.wake(processVideo.kind);
   services.jobs.wake(deleteObjects.kind);
   return settled.waits ? 'WAITS' : settled.task;
 }

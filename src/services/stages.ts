@@ -1,31 +1,99 @@
+import { PRODUCT_NAMES, type ProductName } from '../db/tables/products.ts';
 import type { StageName, StageState, StoredError, StoredStage } from '../db/tables/tasks.ts';
 
-/** The stages of every task, in their order, and how much of the whole each makes up. */
-const STAGES: readonly { readonly name: StageName; readonly share: number }[] = [
-  { name: 'UPLOAD', share: 0.9 },
-  { name: 'VALIDATION', share: 0.08 },
-];
+/** How much of the whole is done when the bytes are stored and valid, of a task that makes nothing of them, and of one that does. */
+const STORED_SHARES = { plain: 0.98, withProducts: 0.49 } as const;
+/** How much of that is which stage. */
+const STORING = { UPLOAD: 0.9 / 0.98, VALIDATION: 0.08 / 0.98 } as const;
+/** What all products end at: the rest is the end of the task. */
+const MADE_SHARE = 0.98;
+/** How long products take, compared with each other. */
+const WEIGHTS: Readonly<Record<ProductName, number>> = {
+  THUMBNAILS: 2,
+  STREAM: 3,
+  SCENES: 2,
+  FINGERPRINT: 1,
+  QUALITY: 2,
+  SCAN_TYPE: 1,
+};
 
-/** The stages of a task that has not begun. */
-export function waitingStages(): readonly StoredStage[] {
-  return STAGES.map(({ name }) => ({ name, state: 'WAITING', fraction: 0 }));
+type Named = Pick<StoredStage, 'name'>;
+
+const waiting = (name: StageName): StoredStage => ({ name, state: 'WAITING', fraction: 0 });
+
+/** The stages of a task that has not begun: it stores and checks a video and makes products of it. */
+export function waitingStages(products: readonly ProductName[] = []): readonly StoredStage[] {
+  return [waiting('UPLOAD'), waiting('VALIDATION'), ...productStages(products)];
+}
+
+/** The stages of a task that makes products of a video that is there, each once and in their order. */
+export function productStages(products: readonly ProductName[]): readonly StoredStage[] {
+  return PRODUCT_NAMES.filter((name) => products.includes(name)).map(waiting);
+}
+
+/** The same stages, none of them begun. */
+export function restartStages(stages: readonly StoredStage[]): readonly StoredStage[] {
+  return stages.map(({ name }) => waiting(name));
+}
+
+/** What a task with these stages is to make of its video. */
+export function productsOf(stages: readonly Named[]): readonly ProductName[] {
+  return PRODUCT_NAMES.filter((product) => stages.some(({ name }) => name === product));
+}
+
+/** Whether a task with these stages stores nothing: it makes products of a video that is there. */
+export function isReindex(stages: readonly Named[]): boolean {
+  return !stages.some(({ name }) => name === 'UPLOAD');
+}
+
+/** How much of the whole task each of its stages makes up; all together less than 1, which is the end of it. */
+function sharesOf(stages: readonly Named[]): ReadonlyMap<StageName, number> {
+  const products = productsOf(stages);
+  const stored = storedFraction(stages);
+  const weight = products.reduce((sum, product) => sum + WEIGHTS[product], 0);
+  return new Map<StageName, number>([
+    ['UPLOAD', STORING.UPLOAD * stored],
+    ['VALIDATION', STORING.VALIDATION * stored],
+    ...products.map((product) => [product, ((MADE_SHARE - stored) * WEIGHTS[product]) / weight] as const),
+  ]);
 }
 
 /** The fraction of the whole task, 0 to 1, when a stage has come this far and those before it are done; below 1 until the task has ended. */
-export function overallFraction(stage: StageName, stageFraction: number): number {
-  let before = 0;
-  for (const { name, share } of STAGES) {
-    if (name === stage) return before + share * Math.min(1, Math.max(0, stageFraction));
-    before += share;
-  }
-  return before;
+export function overallFraction(
+  stages: readonly Named[],
+  stage: 'UPLOAD' | 'VALIDATION',
+  stageFraction: number,
+): number {
+  const shares = sharesOf(stages);
+  const before = stage === 'UPLOAD' ? 0 : (shares.get('UPLOAD') ?? 0);
+  return before + (shares.get(stage) ?? 0) * clamp(stageFraction);
 }
+
+/** Fractions of stages that run, 0 to 1. */
+export type StageFractions = Readonly<Partial<Record<StageName, number>>>;
+
+/** The fraction of the whole task, 0 to 1, when its bytes are stored and its products have come this far; those that failed are over, too. */
+export function indexingFraction(stages: readonly StoredStage[], running: StageFractions): number {
+  const shares = sharesOf(stages);
+  let fraction = storedFraction(stages);
+  for (const { name, state } of stages) {
+    if (name === 'UPLOAD' || name === 'VALIDATION') continue;
+    const done = state === 'DONE' || state === 'FAILED' ? 1 : clamp(running[name] ?? 0);
+    fraction += (shares.get(name) ?? 0) * done;
+  }
+  return Math.min(MADE_SHARE, fraction);
+}
+
+const clamp = (fraction: number) => Math.min(1, Math.max(0, fraction));
 
 /** How much of UPLOAD is done when a client has sent all bytes of its upload; the rest is reading and moving them. */
 export const RECEIVED_SHARE = 0.9;
 
-/** The fraction of a task whose stages up to VALIDATION are done and that waits for its index job, or runs in it. */
-export const STORED_FRACTION = STAGES.reduce((sum, { share }) => sum + share, 0);
+/** The fraction of a task whose stages up to VALIDATION are done and that waits for its index job, or has begun in it. */
+export function storedFraction(stages: readonly Named[]): number {
+  if (isReindex(stages)) return 0;
+  return productsOf(stages).length === 0 ? STORED_SHARES.plain : STORED_SHARES.withProducts;
+}
 
 const replace = (
   stages: readonly StoredStage[],
@@ -57,10 +125,15 @@ export function endStage(
   }));
 }
 
-/** The stages of a task that goes back to wait: what ran waits again, what is done stays done. */
+const isProduct = (name: StageName) => PRODUCT_NAMES.some((product) => product === name);
+
+/**
+ * The stages of a task that goes back to wait: what ran waits again, what is stored stays done. Products are made together
+ * or not at all.
+ */
 export function rewindStages(stages: readonly StoredStage[]): readonly StoredStage[] {
   return stages.map((stage) =>
-    stage.state === 'RUNNING' ? { name: stage.name, state: 'WAITING', fraction: 0 } : stage,
+    stage.state === 'RUNNING' || isProduct(stage.name) ? waiting(stage.name) : stage,
   );
 }
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { ImportSource } from '../db/tables/imports.ts';
 import { parseVideoUrl } from '../sources/video-url.ts';
-import { context, metadata, notYet, objectKey, parseInput, rule, sha256, text } from './input-rules.ts';
+import { context, metadata, objectKey, parseInput, rule, sha256, text } from './input-rules.ts';
 import type { NamedUpload } from './use-uploads.ts';
 
 const MAX_ENTRIES = 10_000;
@@ -67,8 +67,8 @@ export const importOptions = {
   teamId: z.string().nullish(),
   incremental: z.boolean(),
   metadata: metadata.nullish(),
-  fullIngestion: notYet,
-  enableVideoStream: notYet,
+  fullIngestion: z.boolean(),
+  enableVideoStream: z.boolean(),
   idempotencyKey: text(1, 255).nullish(),
 };
 

@@ -82,33 +82,35 @@ async function* batchesOf<T>(items: AsyncIterable<T>, size: number): AsyncGenera
 }
 
 /** `teams/<team>/tasks/<task>/<claim>/…` */
-const KEY = /^((teams\/[^/]+\/tasks\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}))\/[^/]+)\/./;
+const KEY = /^(((teams\/[^/]+\/tasks\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}))\/[^/]+)\/[^/]+)/;
 
 /**
  * Of these keys, those that nothing in the database knows of: no video, no deletion that is planned, and no upload whose task may
  * be tried again. All below the claim whose original is a video's is that
- * video's. A key that is none of ours is left alone.
+ * video's, and so is all below a folder of its products. A key that is none of ours is left alone.
  */
 async function findOrphans(db: Database, keys: readonly string[]): Promise<readonly string[]> {
   const asked = keys.flatMap((key) => {
-    const [, ofClaim, ofTask, taskId] = KEY.exec(key) ?? [];
-    return taskId === undefined ? [] : [{ key, ofClaim, ofTask, taskId }];
+    const [, folder, ofClaim, ofTask, taskId] = KEY.exec(key) ?? [];
+    return taskId === undefined ? [] : [{ key, folder, ofClaim, ofTask, taskId }];
   });
   if (asked.length === 0) return [];
   const { rows } = await db.execute<{ key: string }>(sql`
     with asked as materialized (
       select * from jsonb_to_recordset(${JSON.stringify(asked)}::jsonb)
-        as o(key text, "ofClaim" text, "ofTask" text, "taskId" uuid)
+        as o(key text, folder text, "ofClaim" text, "ofTask" text, "taskId" uuid)
     ), planned as materialized (
       select payload ->> 'prefix' as prefix from jobs
        where kind = ${deleteObjects.kind}
-         and payload ->> 'prefix' in (select "ofClaim" from asked union all select "ofTask" from asked)
+         and payload ->> 'prefix' in (
+           select folder from asked union all select "ofClaim" from asked union all select "ofTask" from asked)
     )
     select o.key from asked o
      where not exists (select from videos v where v.storage_key = o."ofClaim" || '/original')
+       and not exists (select from videos v where v.product_folders && array[o.folder])
        and exists (select from tasks t where t.id = o."taskId" and t.finished_at is not null)
        and not exists (select from tasks t join uploads u on u.id = t.upload_id
          where t.id = o."taskId" and t.status in ('FAILED', 'CANCELED') and u.removed_at is null)
-       and not exists (select from planned p where p.prefix in (o."ofClaim", o."ofTask"))`);
+       and not exists (select from planned p where p.prefix in (o.folder, o."ofClaim", o."ofTask"))`);
   return rows.map(({ key }) => key);
 }

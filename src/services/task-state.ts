@@ -1,4 +1,5 @@
 import type { StoredStage, taskProgress, tasks } from '../db/tables/tasks.ts';
+import type { StageFractions } from './stages.ts';
 
 type TaskColumns = Pick<
   typeof tasks.$inferSelect,
@@ -45,12 +46,14 @@ export function progressOf(task: TaskWithProgress): TaskProgress {
   };
 }
 
-/** A task's stages, the running one with its latest fraction. */
+/** A task's stages, those that run with their latest fractions. */
 export function stagesOf(task: TaskWithProgress): readonly StoredStage[] {
   const live = currentProgress(task);
+  if (live === null) return task.stages;
+  const fractions: StageFractions = live.stageFractions ?? { [live.stage]: live.stageFraction };
   return task.stages.map((stage) =>
-    live !== null && stage.state === 'RUNNING' && stage.name === live.stage
-      ? { ...stage, fraction: Math.max(stage.fraction, live.stageFraction) }
+    stage.state === 'RUNNING'
+      ? { ...stage, fraction: Math.max(stage.fraction, fractions[stage.name] ?? 0) }
       : stage,
   );
 }

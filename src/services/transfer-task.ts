@@ -7,9 +7,9 @@ import type { ClaimedJob } from '../jobs/job.ts';
 import { assertClaim, finishJob } from '../jobs/queue.ts';
 import type { Services } from './deps.ts';
 import { lockOpenTask, moveTask, type TaskRow } from './end-task.ts';
-import { mostRestrictive, type Requirements } from './requirements.ts';
+import { type Requirements, requirementsOf } from './requirements.ts';
 import { settleKnownContent } from './settle-task.ts';
-import { beginStage, endStage, overallFraction, RECEIVED_SHARE, waitingStages } from './stages.ts';
+import { beginStage, endStage, overallFraction, RECEIVED_SHARE, restartStages } from './stages.ts';
 
 /** What a transfer works on. */
 export interface Transfer {
@@ -35,14 +35,14 @@ export async function beginTransfer(services: Services, job: ClaimedJob): Promis
     if (await settleKnownContent(tx, job, task)) return null;
     // What a client has sent of itself is done already.
     const done = task.uploadId === null ? 0 : RECEIVED_SHARE;
-    const stages = beginStage(waitingStages(), 'UPLOAD', new Date()).map((stage) =>
+    const stages = beginStage(restartStages(task.stages), 'UPLOAD', new Date()).map((stage) =>
       stage.name === 'UPLOAD' ? { ...stage, fraction: done } : stage,
     );
     const change = {
       status: 'UPLOADING' as const,
       attempts: task.attempts,
       stages,
-      fraction: overallFraction('UPLOAD', done),
+      fraction: overallFraction(stages, 'UPLOAD', done),
       bytesDone: task.uploadId === null ? 0 : (task.bytesTotal ?? 0),
     };
     await moveTask(tx, locked, {
@@ -56,7 +56,7 @@ export async function beginTransfer(services: Services, job: ClaimedJob): Promis
     const index = await tx.query.indexes.findFirst({ where: { id: task.indexId } });
     return {
       task: { ...task, ...change },
-      requirements: mostRestrictive(services.requirements, index?.requirements ?? {}),
+      requirements: index ? requirementsOf(services.requirements, index) : services.requirements,
     };
   });
   if (!begun) return null;
@@ -96,7 +96,7 @@ export async function beginValidation(services: Services, job: ClaimedJob, copie
     const now = new Date();
     await moveTask(tx, locked, {
       status: 'VALIDATING',
-      fraction: overallFraction('VALIDATION', 0),
+      fraction: overallFraction(locked.stages, 'VALIDATION', 0),
       bytesDone: copied.bytes,
       bytesTotal: copied.bytes,
       sha256: copied.sha256,

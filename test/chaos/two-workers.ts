@@ -56,7 +56,7 @@ const ROWS = [
   'select * from task_progress order by task_id',
   'select * from content_claims order by sha256',
   `select id, kind, claim, owner, claims, failures, crashes, lost_leases, run_at from jobs
-    where kind in ('plan-import', 'transfer-video', 'index-video', 'delete-objects') order by id`,
+    where kind in ('plan-import', 'transfer-video', 'index-video', 'process-video', 'delete-objects') order by id`,
 ];
 
 /** A worker that is lost in the middle of two transfers, another that takes its place, and an API. */

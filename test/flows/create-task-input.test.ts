@@ -131,13 +131,6 @@ describe('is refused, and nothing is stored:', () => {
     ['a URL of a file', () => ({ from: { url: 'file:///etc/passwd' } }), ['from', 'url'], 'INVALID'],
     ['a long name', () => ({ from: of('a'), name: 'n'.repeat(256) }), ['name'], 'TOO_LONG'],
     ['a SHA-256 that is none', () => ({ from: of('a'), sha256: 'abc' }), ['sha256'], 'INVALID'],
-    ['fullIngestion', () => ({ from: of('a'), fullIngestion: true }), ['fullIngestion'], 'INVALID'],
-    [
-      'enableVideoStream',
-      () => ({ from: of('a'), enableVideoStream: true }),
-      ['enableVideoStream'],
-      'INVALID',
-    ],
   ];
   test.each(wrong)('%s', async (_, input, path, code) => {
     const before = await countAllRows(rows);

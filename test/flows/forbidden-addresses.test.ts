@@ -203,7 +203,7 @@ describe('an import from what is no plain http or https URL', () => {
     `http://a:pass-word-3@127.0.0.1/${'x'.repeat(9000)}`,
   ];
   // Without those that a server always has, which plan themselves anew.
-  const IMPORT_JOBS = `jobs where kind in ('plan-import', 'transfer-video', 'index-video')`;
+  const IMPORT_JOBS = `jobs where kind in ('plan-import', 'transfer-video', 'index-video', 'process-video')`;
   const TABLES = ['imports', 'import_entries', 'tasks', 'failed_files', 'idempotency_keys', IMPORT_JOBS];
   const counts = async () => {
     const found: number[] = [];

@@ -182,13 +182,6 @@ describe('is refused as a whole, and nothing is stored:', () => {
     expect(await countAllRows(rows)).toEqual(before);
   });
 
-  test.each(['fullIngestion', 'enableVideoStream'])('%s, as long as it does nothing', async (option) => {
-    expect(await importer.ask(of([{ key: 'there.mp4' }], { [option]: true }))).toMatchObject({
-      __typename: 'InvalidInputError',
-      issues: [{ path: ['input', option], code: 'INVALID' }],
-    });
-  });
-
   test("another team's integration, like one that is not there", async () => {
     const { key } = await insertTeam(rows, 'Others');
     const others = createObjectImporter(createTestClient({ url: server.url, key }));

@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import { expect } from 'vitest';
 import { type App, startApp } from '../../src/app.ts';
 import { readConfig } from '../../src/config.ts';
+import type { ProductWork } from '../../src/jobs/handlers/deps.ts';
 import { createTestClient, type TestClient } from '../support/client.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { finishDeletions } from '../support/oracle/deletions.ts';
@@ -47,8 +48,11 @@ export interface ProvingGround {
 export async function startProvingGround({
   servers = 1,
   settings = {},
+  work,
 }: {
   readonly servers?: number;
+  /** Media work in place of the real one. */
+  readonly work?: ProductWork;
   readonly settings?: Readonly<Record<string, string>>;
 } = {}): Promise<ProvingGround> {
   const database = await createTestDatabase();
@@ -67,7 +71,7 @@ export async function startProvingGround({
   const storage = join(dataDir, 'media');
   const apps: App[] = [];
   for (let count = 0; count < servers; count += 1)
-    apps.push(await startApp(config, pino({ level: 'fatal' })));
+    apps.push(await startApp(config, pino({ level: 'fatal' }), work ? { work } : {}));
   const rows = await openRows(databaseUrl);
   await installOracle(databaseUrl);
   const accepted = { imports: [] as string[], tasks: [] as string[] };

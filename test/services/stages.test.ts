@@ -4,9 +4,13 @@ import {
   beginStage,
   closeStages,
   endStage,
+  indexingFraction,
+  isReindex,
   overallFraction,
+  productStages,
+  productsOf,
   rewindStages,
-  STORED_FRACTION,
+  storedFraction,
   waitingStages,
 } from '../../src/services/stages.ts';
 
@@ -80,19 +84,68 @@ test.each(['FAILED', 'CANCELED', 'SKIPPED'] as const)(
   },
 );
 
-test('the whole grows with each stage, never past what is stored, which is less than all', () => {
-  expect(overallFraction('UPLOAD', 0)).toBe(0);
-  expect(overallFraction('VALIDATION', 0)).toBe(overallFraction('UPLOAD', 1));
-  expect(overallFraction('VALIDATION', 1)).toBeCloseTo(STORED_FRACTION);
-  expect(STORED_FRACTION).toBeLessThan(1);
-  const stage = fc.constantFrom('UPLOAD' as const, 'VALIDATION' as const);
-  const any = fc.double({ min: -2, max: 2, noNaN: true });
+const EVERY = waitingStages(['STREAM', 'THUMBNAILS', 'SCAN_TYPE', 'QUALITY', 'FINGERPRINT', 'SCENES']);
+
+test('products are stages behind the others, each once and in their order', () => {
+  expect(EVERY.map(({ name }) => name)).toEqual([
+    'UPLOAD',
+    'VALIDATION',
+    'THUMBNAILS',
+    'STREAM',
+    'SCENES',
+    'FINGERPRINT',
+    'QUALITY',
+    'SCAN_TYPE',
+  ]);
+  expect(productsOf(EVERY)).toHaveLength(6);
+  expect(isReindex(EVERY)).toBe(false);
+  expect(isReindex(productStages(['STREAM', 'STREAM']))).toBe(true);
+  expect(productStages(['STREAM', 'STREAM'])).toHaveLength(1);
+});
+
+test('a task that goes back to wait has made no product', () => {
+  const stored = endStage(waitingStages(['SCENES']), 'UPLOAD', { state: 'DONE', now });
+  const made = endStage(beginStage(stored, 'SCENES', now), 'SCENES', { state: 'DONE', now });
+  expect(rewindStages(made)).toEqual(stored);
+});
+
+const KINDS = [waitingStages(), EVERY, waitingStages(['STREAM']), productStages(['STREAM'])];
+
+test.each(KINDS.map((stages) => [stages.map(({ name }) => name).join(), stages] as const))(
+  'the whole grows with each of the stages %s, never past what is stored, which is less than all',
+  (_names, stages) => {
+    expect(overallFraction(stages, 'UPLOAD', 0)).toBe(0);
+    expect(overallFraction(stages, 'VALIDATION', 0)).toBe(overallFraction(stages, 'UPLOAD', 1));
+    expect(overallFraction(stages, 'VALIDATION', 1)).toBeCloseTo(storedFraction(stages));
+    expect(storedFraction(stages)).toBeLessThan(1);
+    const stage = fc.constantFrom('UPLOAD' as const, 'VALIDATION' as const);
+    const any = fc.double({ min: -2, max: 2, noNaN: true });
+    const whole = (name: 'UPLOAD' | 'VALIDATION', fraction: number) =>
+      overallFraction(stages, name, fraction);
+    fc.assert(
+      fc.property(stage, any, any, (name, a, b) => {
+        const [less, more] = [whole(name, Math.min(a, b)), whole(name, Math.max(a, b))];
+        expect(less).toBeLessThanOrEqual(more);
+        expect(less).toBeGreaterThanOrEqual(0);
+        expect(more).toBeLessThan(1);
+      }),
+    );
+  },
+);
+
+test('the whole grows with each product that runs at once with others, from what is stored to less than all', () => {
+  const product = fc.constantFrom(...productsOf(EVERY));
+  const fraction = fc.double({ min: 0, max: 1, noNaN: true });
+  expect(indexingFraction(EVERY, {})).toBe(storedFraction(EVERY));
   fc.assert(
-    fc.property(stage, any, any, (name, a, b) => {
-      const [less, more] = [overallFraction(name, Math.min(a, b)), overallFraction(name, Math.max(a, b))];
-      expect(less).toBeLessThanOrEqual(more);
-      expect(less).toBeGreaterThanOrEqual(0);
-      expect(more).toBeLessThan(1);
+    fc.property(fc.dictionary(product, fraction), product, fraction, (running, name, grown) => {
+      const more = { ...running, [name]: Math.max(running[name] ?? 0, grown) };
+      expect(indexingFraction(EVERY, more)).toBeGreaterThanOrEqual(indexingFraction(EVERY, running) - 1e-9);
+      expect(indexingFraction(EVERY, more)).toBeLessThan(1);
+      const done = endStage(EVERY, name, { state: 'DONE', now });
+      expect(indexingFraction(done, running)).toBeGreaterThanOrEqual(indexingFraction(EVERY, more) - 1e-9);
     }),
   );
+  const failed = endStage(EVERY, 'STREAM', { state: 'FAILED', now, error });
+  expect(indexingFraction(failed, {})).toBe(indexingFraction(EVERY, { STREAM: 1 }));
 });

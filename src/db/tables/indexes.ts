@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm';
-import { boolean, index, jsonb, snakeCase, text, uniqueIndex, uuid } from 'drizzle-orm/pg-core';
+import { boolean, index, integer, jsonb, snakeCase, text, uniqueIndex, uuid } from 'drizzle-orm/pg-core';
+import { ANALYZERS, PICTURE_FORMATS } from './products.ts';
 import { teams } from './teams.ts';
 import { createdAt, databaseNow, id, instant } from './types.ts';
 
@@ -27,6 +28,15 @@ export const indexes = snakeCase.table(
     name: text().notNull(),
     isDefault: boolean().notNull().default(false),
     requirements: jsonb().$type<StoredRequirements>().notNull().default({}),
+    /** What runs on a video that comes in with full ingestion. */
+    analyzers: text({ enum: ANALYZERS })
+      .array()
+      .notNull()
+      .default([...ANALYZERS]),
+    /** How pictures are kept; null: as the server is set. */
+    pictureFormat: text({ enum: PICTURE_FORMATS }),
+    /** Short sides of further renditions of HLS, in pixels; null: as the server is set. */
+    ladder: integer().array(),
     createdAt: createdAt(),
     updatedAt: instant().notNull().default(databaseNow),
   },

@@ -14,6 +14,7 @@ import {
 } from 'drizzle-orm/pg-core';
 import type { Metadata } from './imports.ts';
 import { indexes } from './indexes.ts';
+import type { ProductName } from './products.ts';
 import { teams } from './teams.ts';
 import { byteCount, createdAt, databaseNow, id, instant, startOf, xid8 } from './types.ts';
 import type { StoredSystemMetadata } from './videos.ts';
@@ -37,7 +38,7 @@ export const TASK_OUTCOMES = ['CREATED', 'UPDATED', 'SKIPPED', 'FAILED', 'CANCEL
 export const SKIP_REASONS = ['SAME_CONTENT', 'SAME_RECORD', 'FAILED_BEFORE', 'SUPERSEDED'] as const;
 export const WAIT_REASONS = ['WORKER', 'RETRY', 'UPLOAD', 'STORAGE', 'SAME_CONTENT'] as const;
 
-export type StageName = 'UPLOAD' | 'VALIDATION';
+export type StageName = 'UPLOAD' | 'VALIDATION' | ProductName;
 export type StageState = 'WAITING' | 'RUNNING' | 'DONE' | 'FAILED' | 'SKIPPED' | 'CANCELED';
 
 export interface StoredError {
@@ -195,6 +196,8 @@ export const taskProgress = snakeCase.table(
     attempt: integer().notNull(),
     stage: text().$type<StageName>().notNull(),
     stageFraction: doublePrecision().notNull(),
+    /** Of each stage that runs, where several do at once. */
+    stageFractions: jsonb().$type<Readonly<Partial<Record<StageName, number>>>>(),
     fraction: doublePrecision().notNull(),
     bytesDone: byteCount().notNull(),
     bytesTotal: byteCount(),

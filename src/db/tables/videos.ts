@@ -14,6 +14,14 @@ import {
 } from 'drizzle-orm/pg-core';
 import type { Metadata } from './imports.ts';
 import { indexes } from './indexes.ts';
+import {
+  HLS_STATUSES,
+  SCAN_TYPES,
+  type StoredPictures,
+  type StoredQuality,
+  type StoredScenes,
+  type StoredStream,
+} from './products.ts';
 import { teams } from './teams.ts';
 import { createdAt, databaseNow, id, instant, startOf } from './types.ts';
 
@@ -58,11 +66,27 @@ export const videos = snakeCase.table(
     storageKey: text().notNull(),
     /** The import that brought the version in place, or the task where there was none; versions are ordered by it (ids sort by time). */
     versionImportId: uuid().notNull(),
+    // What was made of the version in place, each null until then.
+    pictures: jsonb().$type<StoredPictures>(),
+    stream: jsonb().$type<StoredStream>(),
+    scenes: jsonb().$type<StoredScenes>(),
+    quality: jsonb().$type<StoredQuality>(),
+    scanType: text({ enum: SCAN_TYPES }),
+    /** The folders that files of these lie in: nobody deletes them. Null where there are none. */
+    productFolders: text().array(),
+    /** Null where HLS was never asked for. */
+    hlsStatus: text({ enum: HLS_STATUSES }),
+    hlsUpdatedAt: instant(),
     createdAt: createdAt(),
     updatedAt: instant().notNull().default(databaseNow),
     indexedAt: instant(),
   },
   (t) => [
+    check('videos_stream', sql`(${t.hlsStatus} = 'COMPLETE') is not true or ${t.stream} is not null`),
+    check('videos_hls', sql`(${t.hlsStatus} is null) = (${t.hlsUpdatedAt} is null)`),
+    index('videos_by_product_folder')
+      .using('gin', t.productFolders)
+      .where(sql`${t.productFolders} is not null`),
     check('videos_pair', sql`(${t.systemName} is null) = (${t.externalId} is null)`),
     uniqueIndex('videos_one_per_pair').on(t.indexId, t.systemName, t.externalId),
     index('videos_by_created').on(t.teamId, t.createdAt, t.id),

@@ -12,7 +12,7 @@ export function createIndexVideoHandler(deps: HandlerDeps): JobHandler<object> {
     ...createTaskHooks(deps, failIndexing),
     async run(job) {
       const task = await beginIndexing(services, job);
-      if (task) await finishIndexing(services, job);
+      if (task) await finishIndexing(services, job, null);
     },
   };
 }

@@ -6,6 +6,7 @@ import { createDeliverWebhookHandler, type DeliverySettings } from './deliver-we
 import type { HandlerDeps } from './deps.ts';
 import { createIndexVideoHandler } from './index-video.ts';
 import { createPlanImportHandler } from './plan-import.ts';
+import { createProcessVideoHandler } from './process-video.ts';
 import { createRemoveExpiredHandler } from './remove-expired.ts';
 import { createRetryImportHandler } from './retry-import.ts';
 import { createSettleContentHandler } from './settle-content.ts';
@@ -31,6 +32,7 @@ export function createHandlers({ gate, retainDays, delivery, ...deps }: Handlers
     untyped(createPlanImportHandler(deps)),
     untyped(heldBack(transfer, gate)),
     untyped(createIndexVideoHandler(deps)),
+    untyped(createProcessVideoHandler(deps)),
     untyped(createSettleContentHandler(deps)),
     untyped(createDeleteObjectsHandler(deps)),
     untyped(createSweepStorageHandler(deps)),

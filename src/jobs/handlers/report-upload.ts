@@ -25,7 +25,7 @@ export function reportUpload(
     attempt: task.attempts,
     stage: 'UPLOAD',
     stageFraction,
-    fraction: overallFraction('UPLOAD', stageFraction),
+    fraction: overallFraction(task.stages, 'UPLOAD', stageFraction),
     bytesDone,
     bytesTotal,
   });

@@ -58,7 +58,7 @@ begin
   select * into task from public.tasks where id = new.id;
   if not found then return null; end if;
   select coalesce(array_agg(j.kind order by j.kind), '{}') into kinds
-    from public.jobs j where j.subject_id = task.id and j.kind in ('transfer-video', 'index-video');
+    from public.jobs j where j.subject_id = task.id and j.kind in ('transfer-video', 'index-video', 'process-video');
   if task.finished_at is not null then
     if kinds <> '{}' then perform oracle.blame(about, 'ended as ' || task.status || ', and its job was left: ' || kinds[1]); end if;
     if exists (select from public.task_progress p where p.task_id = task.id) then
@@ -74,7 +74,10 @@ begin
     if kinds <> '{}' then perform oracle.blame(about, 'waits for the same content, and has a job: ' || kinds[1]); end if;
     return null;
   end if;
-  if kinds <> array[case when is_stored then 'index-video' else 'transfer-video' end] then
+  if kinds <> array[case
+       when not is_stored then 'transfer-video'
+       when jsonb_path_exists(task.stages, '$[*] ? (@.name != "UPLOAD" && @.name != "VALIDATION")') then 'process-video'
+       else 'index-video' end] then
     perform oracle.blame(about, 'became ' || task.status || ' with these jobs: ' || array_to_string(kinds, ', ', '') || '.');
     return null;
   end if;

@@ -34,6 +34,7 @@ export async function objectFaults(client: pg.Client, objects: StoredObjects): P
   const { rows } = await client.query<{ id: string; storage_key: string; sha256: string }>(
     'select id, storage_key, sha256 from videos',
   );
+  const products = await readProducts(client);
   const keys = new Set(await objects.list());
   const faults: string[] = [];
   for (const { id, storage_key: key, sha256 } of rows) {
@@ -41,7 +42,22 @@ export async function objectFaults(client: pg.Client, objects: StoredObjects): P
     else if ((await digest(objects.read(key))) !== sha256)
       faults.push(`video ${id}: its object ${key} holds other bytes`);
   }
+  for (const { id, files } of products)
+    for (const file of files) if (!keys.has(file)) faults.push(`video ${id}: its file ${file} is missing`);
+  for (const folder of products.flatMap(({ folders }) => folders))
+    for (const key of [...keys]) if (key.startsWith(`${folder}/`)) keys.delete(key);
   return [...faults, ...[...keys].map((key) => `object ${key}: belongs to no video`)];
+}
+
+/** What was made of videos: the files that their rows name, and the folders that these lie in. */
+async function readProducts(client: pg.Client) {
+  const { rows } = await client.query<{ id: string; folders: string[]; files: string[] }>(`
+    select id, product_folders as folders, array_remove(array[
+        (pictures ->> 'prefix') || '/' || (pictures ->> 'poster'), (pictures ->> 'prefix') || '/' || (pictures ->> 'storyboard'),
+        (stream ->> 'prefix') || '/' || (stream ->> 'playlist')]
+      || array(select (scenes ->> 'prefix') || '/' || (s ->> 'thumbnail') from jsonb_array_elements(scenes -> 'scenes') s), null) as files
+      from videos where product_folders is not null`);
+  return rows;
 }
 
 async function digest(bytes: AsyncIterable<Uint8Array>): Promise<string> {

@@ -32,9 +32,9 @@ const STATEMENTS = {
           else (select count(*) from tasks t where t.import_id = i.id and t.status = upper(c.key)) end as n) n
      where i.finished_at is not null and c.key not in ('bytesDone', 'bytesTotal') and c.value::bigint <> n.n`,
   'what has ended has no job': `
-    select case when j.kind in ('transfer-video', 'index-video') then 'task ' else 'import ' end || j.subject_id, 'has ended, and its job was left: ' || j.kind
+    select case when j.kind in ('transfer-video', 'index-video', 'process-video') then 'task ' else 'import ' end || j.subject_id, 'has ended, and its job was left: ' || j.kind
       from jobs j
-     where j.kind in ('transfer-video', 'index-video') and not exists (select from tasks t where t.id = j.subject_id and t.finished_at is null)
+     where j.kind in ('transfer-video', 'index-video', 'process-video') and not exists (select from tasks t where t.id = j.subject_id and t.finished_at is null)
         or j.kind in ('plan-import', 'cancel-import', 'retry-import')
            and not exists (select from imports i where i.id = j.subject_id and i.finished_at is null)`,
   'what has ended has no progress': `
