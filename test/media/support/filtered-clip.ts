@@ -29,7 +29,10 @@ export const FRAME_RATE = 25;
 export async function makeFilteredClip(path: string, clip: FilteredClip): Promise<string> {
   await using output = new FormatContext();
   FFmpegError.throwIfError(output.allocOutputContext2(null, clip.muxer ?? 'mp4', path), 'muxer');
-  const source = openFrameSource(`${clip.filters},settb=1/${FRAME_RATE},format=${clip.pixelFormat ?? 'yuv420p'}`, 'buffersink');
+  const source = openFrameSource(
+    `${clip.filters},settb=1/${FRAME_RATE},format=${clip.pixelFormat ?? 'yuv420p'}`,
+    'buffersink',
+  );
   const { codec, context } = findEncoder(clip.encoder ?? 'libx264');
   const [num, den] = clip.pixelAspect ?? [1, 1];
   context.width = source.sink.buffersinkGetWidth();
