@@ -7,8 +7,8 @@ export interface Cut {
 /** Finds hard cuts in a film's pictures, seen very small. */
 export interface CutDetector {
   /**
-   * Takes the next picture: the bytes of all its pixels, of one length for all, and when it is shown in
-   * seconds. Answers with the cuts that are certain by now, in order.
+   * Takes the next picture, three planes of bytes of one size, and when it is shown in seconds. All
+   * pictures are of one size. Answers with the cuts that are certain by now, in order.
    */
   push(pixels: Uint8Array, at: number): readonly Cut[];
   /** Up to which time every cut has been told. */
@@ -29,7 +29,11 @@ const LEAST_AROUND = 2;
 /** How many pictures of each side are compared with each other. */
 const MOST_COMPARED = 8;
 /** Mean difference of pixels, of 255, that a cut is at least. */
-const LEAST_CHANGE = 8;
+const LEAST_CHANGE = 6;
+/** What part of its pixels a cut changes: a hand before the camera changes less, however fast it comes. */
+const LEAST_COVERAGE = 0.45;
+/** By how much a pixel has to change for that, its three components together. */
+const CHANGED = 24;
 /** How many times more a picture has to change than those around it: a pan changes all of them. */
 const LEAST_RATIO = 3;
 /** How much of the change has to be there still between any picture before and any behind. */
@@ -81,6 +85,7 @@ function judge(seen: readonly Seen[], index: number): readonly Cut[] {
   );
   const usual = around.reduce((sum, { change }) => sum + change, 0) / around.length;
   if (self.change < usual * LEAST_RATIO) return [];
+  if (coverage(last.pixels, self.pixels) < LEAST_COVERAGE) return [];
   const before = spread([...seen.slice(0, index - 1).filter(isNear), last]);
   const behind = spread([self, ...seen.slice(index + 1).filter(isNear)]);
   const lasts = before.every((old) =>
@@ -102,4 +107,15 @@ function difference(one: Uint8Array, other: Uint8Array): number {
   let sum = 0;
   for (let index = 0; index < one.length; index++) sum += Math.abs((one[index] ?? 0) - (other[index] ?? 0));
   return sum / Math.max(1, one.length);
+}
+
+/** What part of the pixels has changed. */
+function coverage(one: Uint8Array, other: Uint8Array): number {
+  const pixels = one.length / 3;
+  const change = (index: number) => Math.abs((one[index] ?? 0) - (other[index] ?? 0));
+  let changed = 0;
+  for (let index = 0; index < pixels; index++) {
+    if (change(index) + change(index + pixels) + change(index + 2 * pixels) > CHANGED) changed += 1;
+  }
+  return changed / Math.max(1, pixels);
 }

@@ -9,7 +9,6 @@ import { createPictureClock } from './picture-clock.ts';
 export interface DecodeOptions {
   /** Seconds from the first picture to the end of the last. */
   readonly duration: number;
-  readonly keyPicturesOnly: boolean;
   /**
    * Takes each picture that was decoded without error, which is freed afterwards, and when it is shown:
    * seconds from the first one. Once it has answered false no more are decoded.
@@ -28,9 +27,9 @@ const MOST_THREADS = 4;
 export async function decodePictures(video: OpenVideo, options: DecodeOptions): Promise<number> {
   const { context, stream } = video;
   for (const other of context.streams) if (other.index !== stream.index) other.discard = AVDISCARD_ALL;
-  const { keyPicturesOnly, duration, take } = options;
+  const { duration, take } = options;
   const threads = Math.min(availableParallelism(), MOST_THREADS);
-  const decoder = await openDecoder(stream, { threads, keyPicturesOnly });
+  const decoder = await openDecoder(stream, threads);
   const packets = createPacketReader(video);
   const frame = new Frame();
   frame.alloc();

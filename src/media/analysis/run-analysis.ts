@@ -62,7 +62,6 @@ async function analyze(video: OpenVideo, media: MediaFacts, order: Order): Promi
   try {
     await decodePictures(video, {
       duration: media.duration,
-      keyPicturesOnly: false,
       take(picture, at) {
         pass ??= openPass(picture, video, { media, ...order });
         return pass.take(picture, at);

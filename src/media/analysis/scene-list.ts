@@ -24,7 +24,7 @@ interface Scene {
 }
 
 /** Shorter scenes are none, in seconds. */
-export const SHORTEST_SCENE = 0.5;
+const SHORTEST_SCENE = 0.5;
 const MOST_SCENES = 1000;
 /** So close to a cut, in seconds, a picture may still be blended with the one before, or badly encoded. */
 const UNSETTLED = 0.15;

@@ -15,9 +15,29 @@ export function toStill(frame: Frame): Still {
   return { width: frame.width, height: frame.height, bytes: frame.toBuffer() };
 }
 
-/** A frame with the pixels of a still, to be freed by the caller. */
+/**
+ * A frame with the pixels of a still, to be freed by the caller.
+ * @throws {FFmpegError} when there is no memory for it.
+ */
 export function toFrame({ bytes, width, height }: Still): Frame {
-  return Frame.fromVideoBuffer(bytes, { width, height, format: AV_PIX_FMT_YUV420P });
+  const frame = allocateFrame({ width, height });
+  frame.fromBuffer(bytes);
+  return frame;
+}
+
+/** FFmpeg reads and writes whole vectors: lines without padding would be overrun. */
+const VECTOR_BYTES = 64;
+
+function allocateFrame({ width, height }: PictureSize): Frame {
+  const frame = new Frame();
+  frame.alloc();
+  frame.width = width;
+  frame.height = height;
+  frame.format = AV_PIX_FMT_YUV420P;
+  const code = frame.getBuffer(VECTOR_BYTES);
+  if (code < 0) frame.free();
+  FFmpegError.throwIfError(code, 'allocate a picture');
+  return frame;
 }
 
 /** A black still. */
@@ -49,7 +69,7 @@ export function resize(still: Still, { width, height }: PictureSize): Still {
   if (width === still.width && height === still.height) return still;
   const scaler = new SoftwareScaleContext();
   const from = toFrame(still);
-  const to = toFrame(blankStill({ width, height }));
+  const to = allocateFrame({ width, height });
   try {
     const format = AV_PIX_FMT_YUV420P;
     scaler.getContext(still.width, still.height, format, width, height, format, SWS_BICUBIC);

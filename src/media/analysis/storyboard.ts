@@ -10,6 +10,8 @@ const TILE_SIDE = 160;
 const COLUMNS = 10;
 const TILES_OF_SPRITE = 100;
 const MOST_TILES = 300;
+/** What is left at the end is shown with the tile before when it is shorter than this part of a tile. */
+const LEAST_TILE = 0.25;
 const PATH = 'pictures/storyboard.vtt';
 
 /** Small pictures of the whole film, in sprites that a player shows parts of. */
@@ -25,7 +27,7 @@ export interface Storyboard {
 /** A tile a second, or fewer for long films. Where a film has no pictures, its last one stands on. */
 export function createStoryboard({ facts, folder, settings }: AnalyzerOptions): Storyboard {
   const step = Math.max(1, facts.duration / MOST_TILES);
-  const count = Math.max(1, Math.ceil(facts.duration / step - 1e-6));
+  const count = Math.max(1, Math.ceil(facts.duration / step - LEAST_TILE));
   const size = fittedSize(facts, TILE_SIDE);
   const files = { folder, format: settings.pictureFormat };
   let last: Still | null = null;
@@ -62,7 +64,7 @@ export function createStoryboard({ facts, folder, settings }: AnalyzerOptions): 
       const extension = EXTENSIONS[settings.pictureFormat];
       const cues = Array.from({ length: count }, (_, index) => {
         const { x, y } = positionOf(index, size);
-        const end = Math.min(facts.duration, (index + 1) * step);
+        const end = index === count - 1 ? facts.duration : (index + 1) * step;
         const box = `${spriteName(index)}.${extension}#xywh=${x},${y},${size.width},${size.height}`;
         return `${toClock(index * step)} --> ${toClock(end)}\n${box}\n`;
       });
