@@ -32,7 +32,7 @@ const MOST_PACKETS_OF_STREAM = 1200;
  */
 export async function decodeCleanPicture(video: OpenVideo, packets: PacketReader): Promise<DecodedPicture> {
   // Threads of a decoder hold pictures back, and one picture is all that is asked for.
-  const decoder = await openDecoder(video.stream, 1);
+  const decoder = await openDecoder(video.stream, { threads: 1 });
   const frame = new Frame();
   frame.alloc();
   const limit = video.demuxer.startsWith('mpeg') ? MOST_PACKETS_OF_STREAM : MOST_PACKETS;
@@ -63,10 +63,13 @@ export function codecNameOf(stream: Stream): string {
 
 /**
  * A decoder of the stream's pictures, to be freed by the caller. `threads`: how many it may use; more than
- * one hold pictures back.
+ * one hold pictures back. `keyPicturesOnly`: the others are thrown away before they cost anything.
  * @throws {MediaRejectedError} when the codec is not accepted, or its header is damaged.
  */
-export async function openDecoder(stream: Stream, threads: number): Promise<CodecContext> {
+export async function openDecoder(
+  stream: Stream,
+  { threads, keyPicturesOnly = false }: { readonly threads: number; readonly keyPicturesOnly?: boolean },
+): Promise<CodecContext> {
   const codec = Codec.findDecoder(stream.codecpar.codecId);
   if (!codec?.name || !VIDEO_DECODERS.has(codec.name)) {
     throw unsupported(`the video codec ${codecNameOf(stream)} is not accepted`);
@@ -75,6 +78,7 @@ export async function openDecoder(stream: Stream, threads: number): Promise<Code
   decoder.allocContext3(codec);
   const copied = decoder.parametersToContext(stream.codecpar);
   decoder.threadCount = threads;
+  if (keyPicturesOnly) decoder.setOption('skip_frame', 'nokey');
   decoder.pktTimebase = stream.timeBase;
   const opened =
     copied < 0 ? copied : await decoder.open2(codec, Dictionary.fromObject({ max_pixels: 134_217_728 }));

@@ -58,7 +58,7 @@ async function judge(video: OpenVideo, packets: PacketReader): Promise<MediaFact
 }
 
 /** Degrees clockwise by which the pictures are turned when shown, by the container's word or the codec's. */
-function rotationIn({ stream }: OpenVideo, picture: DecodedPicture): number {
+export function rotationIn({ stream }: OpenVideo, picture: DecodedPicture): number {
   return rotationOf(stream.codecpar.getCodedSideData(AV_PKT_DATA_DISPLAYMATRIX) ?? picture.displayMatrix);
 }
 

@@ -13,7 +13,7 @@ export type AnalysisProduct = Exclude<Product, 'STREAM'>;
 export type AnalyzerTable = { readonly [P in AnalysisProduct]?: CreateAnalyzer<P> };
 
 /** All analyzers that there are. */
-export const ANALYZERS: AnalyzerTable = {
+export const ANALYZERS: Required<AnalyzerTable> = {
   THUMBNAILS: createPicturesAnalyzer,
   SCENES: createScenesAnalyzer,
   FINGERPRINT: createFingerprintAnalyzer,

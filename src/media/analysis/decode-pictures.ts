@@ -29,7 +29,7 @@ export async function decodePictures(video: OpenVideo, options: DecodeOptions): 
   for (const other of context.streams) if (other.index !== stream.index) other.discard = AVDISCARD_ALL;
   const { duration, take } = options;
   const threads = Math.min(availableParallelism(), MOST_THREADS);
-  const decoder = await openDecoder(stream, threads);
+  const decoder = await openDecoder(stream, { threads });
   const packets = createPacketReader(video);
   const frame = new Frame();
   frame.alloc();
