@@ -47,6 +47,18 @@ test('teams and keys are made, changed and listed, and only what was asked for i
     ]);
     expect(await rows.all('select name, is_default from indexes')).toHaveLength(2);
 
+    const [index] = await rows.all<{ id: string }>('select id from indexes order by id');
+    const indexId = `idx_${index?.id}`;
+    await sluice('indexes', 'set', indexId, '--ladder', '360,720', '--pictures', 'webp');
+    expect(cellsOf((await sluice('indexes', 'list')).stdout)).toMatchObject([
+      { ID: indexId, TEAM: 'Films', LADDER: '720,360', PICTURES: 'webp' },
+      { TEAM: 'Other team', LADDER: 'default', PICTURES: 'default' },
+    ]);
+    await sluice('indexes', 'set', indexId, '--ladder', 'none', '--pictures', 'default');
+    expect(await rows.all('select ladder, picture_format from indexes where id = $1', [index?.id])).toEqual([
+      { ladder: [], picture_format: null },
+    ]);
+
     const key = await sluice(
       'keys',
       'create',
@@ -69,6 +81,8 @@ test('teams and keys are made, changed and listed, and only what was asked for i
       ['keys', 'create', 'x', '--team', 'Nobody'],
       ['teams', 'set', 'Films', '--max-videos', '-1'],
       ['keys', 'revoke', 'Nobody'],
+      ['indexes', 'set', indexId, '--ladder', '360,fast'],
+      ['indexes', 'set', 'Default index', '--ladder', '360'],
     ])
       expect(await sluice(...wrong), wrong.join(' ')).toMatchObject({
         code: 1,

@@ -64,11 +64,15 @@ async function insertTask(status: 'PENDING' | 'FAILED'): Promise<string> {
   return id;
 }
 
-async function insertVideo(storageKey: string): Promise<void> {
+async function insertVideo(
+  storageKey: string,
+  productFolders: readonly string[] | null = null,
+): Promise<void> {
   await rows.all(
-    `insert into videos (id, team_id, index_id, name, file_name, system_metadata, sha256, storage_key, version_import_id)
-     values (gen_random_uuid(), $1, $2, 'a', 'a', '{}', '', $3, gen_random_uuid())`,
-    [team.teamId, team.indexId, storageKey],
+    `insert into videos (id, team_id, index_id, name, file_name, system_metadata, sha256, storage_key, version_import_id,
+                         product_folders)
+     values (gen_random_uuid(), $1, $2, 'a', 'a', '{}', '', $3, gen_random_uuid(), $4)`,
+    [team.teamId, team.indexId, storageKey, productFolders],
   );
 }
 
@@ -141,13 +145,17 @@ describe.each([
       await write(storage, keyOf(failed)),
       await write(storage, keyOf(failed, 3)),
       await write(storage, keyOf(moved, 1)),
+      await write(storage, keyOf(moved, 4, 'pictures/poster.jpg')),
     ];
     const unfinished = await writePart(storage, keyOf(randomUUID(), 9));
     const [byTask, byClaim] = [await insertTask('FAILED'), await insertTask('FAILED')];
     await planDeletion(`teams/${team.teamId}/tasks/${byTask}`);
     await planDeletion(`teams/${team.teamId}/tasks/${byClaim}/1`);
-    await insertVideo(keyOf(moved, 2));
+    await planDeletion(`teams/${team.teamId}/tasks/${byClaim}/2/stream`);
+    await insertVideo(keyOf(moved, 2), [keyOf(moved, 4, 'stream')]);
     const known = [
+      await write(storage, keyOf(moved, 4, 'stream/main.m3u8')),
+      await write(storage, keyOf(byClaim, 2, 'stream/main.m3u8')),
       await write(storage, keyOf(moved, 2)),
       await write(storage, keyOf(moved, 2, 'poster.jpg')),
       await write(storage, keyOf(await insertTask('PENDING'), 7)),

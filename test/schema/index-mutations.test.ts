@@ -14,7 +14,7 @@ import { startTestServer, type TestServer } from '../support/server.ts';
 
 const INDEX = graphql(`
   fragment ChangedIndex on Index @_unmask {
-    id name isDefault videoCount
+    id name isDefault videoCount analyzers
     requirements { minWidth minHeight maxWidth maxHeight minAspectRatio maxAspectRatio minDuration maxDuration maxSize }
     ownRequirements { minWidth minHeight maxWidth maxHeight minAspectRatio maxAspectRatio minDuration maxDuration maxSize }
   }
@@ -177,6 +177,18 @@ describe('the rules of an index', () => {
       issues: [{ path: ['input', 'requirements', 'maxDuration'], code: 'TOO_SMALL' }],
     });
   });
+});
+
+test('analyzers are all unless chosen, each once and in their order; null takes the choice back', async () => {
+  const all = ['THUMBNAILS', 'SCENES', 'FINGERPRINT', 'QUALITY', 'SCAN_TYPE'] as const;
+  expect((await made()).analyzers).toEqual(all);
+  const { id, analyzers } = await made({ analyzers: ['QUALITY', 'SCENES', 'QUALITY'] });
+  expect(analyzers).toEqual(['SCENES', 'QUALITY']);
+  expect(await update({ id, name: 'Renamed' })).toMatchObject({
+    index: { analyzers: ['SCENES', 'QUALITY'] },
+  });
+  expect(await update({ id, analyzers: [] })).toMatchObject({ index: { analyzers: [] } });
+  expect(await update({ id, analyzers: null })).toMatchObject({ index: { analyzers: all } });
 });
 
 test('a name has 1 to 255 characters, a team is one of the viewer’s', async () => {
