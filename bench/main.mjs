@@ -7,7 +7,8 @@ const BENCHMARKS = {
     takesOptions: true,
   },
   tasks: {
-    about: 'pages of a long list of tasks beside other servers [--rows N] [--rounds N] [--seconds S]',
+    about:
+      'pages of a long list of tasks beside other servers [--rows N] [--rounds N] [--seconds S] [--warm N] [--only TEXT]',
     run: () => import('./tasks.mjs'),
     takesOptions: true,
   },

@@ -18,8 +18,8 @@ export function mergeStatuses(
   const direction = orderBy[by];
   if (direction === undefined || (by === 'updatedAt' && owner === 'index')) return null;
   const bounds = within.map(({ RAW }) => RAW);
-  const text = textOf({ owner, by, direction }, bounds);
-  return condition(text, statuses, ownerId, limit, ...bounds.flatMap(({ values }) => values));
+  const text = textOf({ owner, by, direction, limit }, bounds);
+  return condition(text, statuses, ownerId, ...bounds.flatMap(({ values }) => values));
 }
 
 type Bound = Condition['RAW'];
@@ -27,7 +27,6 @@ type Text = (
   table: Columns,
   statuses: readonly string[],
   ownerId: string,
-  limit: number,
   ...values: readonly unknown[]
 ) => SQL;
 
@@ -38,6 +37,7 @@ interface Kind {
   readonly owner: SeveralStatuses['owner'];
   readonly by: 'createdAt' | 'updatedAt';
   readonly direction: 'asc' | 'desc';
+  readonly limit: number;
 }
 
 function textOf(kind: Kind, bounds: readonly Bound[]): Text {
@@ -62,11 +62,13 @@ const IS_OF = {
   team: (id: string) => sql`${rows.teamId}::text = ${id}`,
 };
 
-function writeText({ owner, by, direction }: Kind, bounds: readonly Bound[]): Text {
+function writeText({ owner, by, direction, limit }: Kind, bounds: readonly Bound[]): Text {
   const to = sql.raw(direction);
+  // As text: PostgreSQL takes a limit that it does not know for a tenth of all rows.
+  const most = sql.raw(String(limit));
   const lengths = bounds.map(({ values }) => values.length);
   const pieces = bounds.map(({ text }) => text);
-  return (table, statuses, ownerId, limit, ...values) => {
+  return (table, statuses, ownerId, ...values) => {
     let from = 0;
     const within = pieces.map((text, at) => {
       const own = values.slice(from, from + (lengths[at] ?? 0));
@@ -81,8 +83,8 @@ function writeText({ owner, by, direction }: Kind, bounds: readonly Bound[]): Te
            from tasks of_status
           where ${rows.status} = wanted.status and ${IS_OF[owner](ownerId)}${sql.join(within)}
           order by ${rows[by]} ${to}, ${rows.id} ${to}
-          limit ${limit}) merged
+          limit ${most}) merged
        order by merged.at ${to}, merged.id ${to}
-       limit ${limit}))`;
+       limit ${most}))`;
   };
 }

@@ -34,8 +34,8 @@ export async function readList<Table extends ListedTable>(
 ) {
   const page = pageQuery(order, args);
   const merged = statuses && mergeStatuses(statuses, page);
-  const ofPage = { table, page, hasOneIndex, where: merged ? { AND: [where, merged] } : where };
-  const found = onlyCounts(info) ? [] : await readPage(ofPage, context, info);
+  const narrowed = merged ? { where: { AND: [where, merged] }, hasOneIndex: true } : { where, hasOneIndex };
+  const found = onlyCounts(info) ? [] : await readPage({ table, page, ...narrowed }, context, info);
   const count = () => countRows(context.db, table, where);
   return { ...toConnection({ order, args, rows: found, parentId: null }), totalCount: count };
 }
