@@ -44,14 +44,14 @@ export const streamSchema = z.strictObject({
 });
 
 /** Pictures in `pictures/`: a poster, up to ten thumbnails in order of time, and a storyboard as WebVTT that names its sprites. */
-export const picturesSchema = z.strictObject({
+const picturesSchema = z.strictObject({
   poster: path,
   thumbnails: z.array(path).max(10),
   storyboard: path,
 });
 
 /** Scenes in order of time, without gaps; thumbnails in `scenes/`. start and end in seconds from the first picture. */
-export const scenesSchema = z.strictObject({
+const scenesSchema = z.strictObject({
   scenes: z
     .array(z.strictObject({ start: seconds, end: seconds, thumbnail: path.nullable() }))
     .min(1)
@@ -78,14 +78,14 @@ export const qualitySchema = z.strictObject({
     .max(16),
 });
 
-export const SCAN_TYPES = [
+const SCAN_TYPES = [
   'PROGRESSIVE',
   'INTERLACED_TFF',
   'INTERLACED_BFF',
   'TELECINED',
   'UNKNOWN',
 ] as const;
-export const scanTypeSchema = z.strictObject({ scanType: z.enum(SCAN_TYPES) });
+const scanTypeSchema = z.strictObject({ scanType: z.enum(SCAN_TYPES) });
 
 /** What each product comes to, as a child may claim it. */
 export const productSchemas = {
