@@ -1,4 +1,5 @@
-import { hasOneIndex, ownTask, severalStatuses, taskWhere } from '../services/filters.ts';
+import { ownTask, taskWhere } from '../services/filters.ts';
+import { hasOneIndex, severalStatuses } from '../services/list-indexes.ts';
 import { toPublicId } from '../services/public-ids.ts';
 import { progressOf, stagesOf, type TaskProgress as TaskProgressShape } from '../services/task-state.ts';
 import { builder } from './builder.ts';

@@ -1,5 +1,6 @@
 import { tasks } from '../db/tables/tasks.ts';
-import { hasOneIndex, ownedBy, videoWhere } from '../services/filters.ts';
+import { ownedBy, videoWhere } from '../services/filters.ts';
+import { hasOneIndex } from '../services/list-indexes.ts';
 import { builder } from './builder.ts';
 import { DateTimeRange, FloatRange, IntRange, OrderDirection, orderOf, StringFilter } from './filters.ts';
 import { countOf, readList, relatedList } from './paging.ts';
