@@ -8,7 +8,7 @@ const BENCHMARKS = {
   },
   tasks: {
     about:
-      'pages of a long list of tasks beside other servers [--rows N] [--rounds N] [--seconds S] [--warm N] [--only TEXT]',
+      'pages of a long list of tasks beside other servers [--rows N] [--rounds N] [--seconds S] [--warm S] [--only TEXT]',
     run: () => import('./tasks.mjs'),
     takesOptions: true,
   },

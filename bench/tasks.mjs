@@ -11,12 +11,11 @@ import { seed } from './tasks/seed.mjs';
 const CONNECTIONS = [1, 10, 50];
 /** The list whose size must not matter. */
 const SMALL = 10_000;
-const WARM = 3_000;
 
 /**
  * Reads pages of a long list of tasks from our server and from others, by turns, on the same PostgreSQL; prints the table.
  * @param args --rows N (1000000; a tenth will do for a trial), --rounds N (5), --seconds S (1) for each figure,
- *   --warm N (3000) requests of each page to each server before, --only TEXT in the names of the pages
+ *   --warm S (2) of each page for each server before, --only TEXT in the names of the pages
  */
 export async function run(args) {
   const text = { type: 'string' };
@@ -28,7 +27,7 @@ export async function run(args) {
     rows: Number(values.rows ?? 1_000_000),
     rounds: Number(values.rounds ?? 5),
     seconds: Number(values.seconds ?? 1),
-    warm: Number(values.warm ?? WARM),
+    warm: Number(values.warm ?? 2),
     only: values.only ?? '',
   };
   installPeers();
@@ -54,7 +53,7 @@ async function measure(database, { rows, rounds, seconds, warm, only, onlyOurs =
     for (const [name, { url: at }] of peers)
       if (names.includes(name))
         for (const [, { bodies }] of pages)
-          await load.run({ url: at, body: bodies.get(name), connections: 10, amount: warm });
+          await load.run({ url: at, body: bodies.get(name), connections: 10, seconds: warm });
     const figures = [];
     for (let round = 0; round < rounds; round += 1)
       for (const [page, { bodies, statement }] of pages)

@@ -12,14 +12,14 @@ process.on('message', async (order) => {
 });
 
 /** @returns how many requests, how many a second, and the 95th percentile in ms */
-async function sendRequests({ url, body, connections, amount, seconds }) {
+async function sendRequests({ url, body, connections, seconds }) {
   const latencies = [];
   let wrong = 0;
   const headers = { 'content-type': 'application/json', authorization: `Bearer ${KEY}` };
   const run = autocannon({
     url,
     connections,
-    ...(amount === undefined ? { duration: seconds } : { amount }),
+    duration: seconds,
     requests: [{ method: 'POST', headers, body }],
   });
   run.on('response', (_client, status, _bytes, ms) => {

@@ -3,7 +3,6 @@ import { failedFiles } from '../db/tables/imports.ts';
 import { tasks } from '../db/tables/tasks.ts';
 import { IMPORT_ERROR_CODES, type ImportErrorCode as ImportErrorCodeValue } from '../services/errors.ts';
 import {
-  hasOneIndex,
   importWhere,
   ownedBy,
   type TaskFilter as TaskFilterShape,
@@ -11,6 +10,7 @@ import {
   taskConditions,
 } from '../services/filters.ts';
 import type { ImportFigures } from '../services/import-figures.ts';
+import { hasOneIndex } from '../services/list-indexes.ts';
 import type { Viewer } from '../services/viewer.ts';
 import { LATEST_DELIVERY, webhookOf } from '../services/webhook.ts';
 import { builder } from './builder.ts';

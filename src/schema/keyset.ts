@@ -43,12 +43,15 @@ const [FIRST_INSTANT, LAST_INSTANT] = [
   Date.parse('9999-12-31T23:59:59.999Z'),
 ];
 
-/** The cursor of a row in a list. */
-function encodeCursor(order: ListOrder, row: Positioned, parentId: string | null): string {
-  const value = row[order.by];
-  if (value === undefined) throw new Error(`a row of ${order.list} was read without ${order.by}`);
-  const parts = [nameOf(order), Number(value), row.id, parentId];
-  return Buffer.from(JSON.stringify(parts)).toString('base64url');
+/** What makes the cursor of each row of a list, or of that part of it which belongs to one row. */
+function cursorsOf(order: ListOrder, parentId: string | null): (row: Positioned) => string {
+  const [name, parent] = [JSON.stringify(nameOf(order)), JSON.stringify(parentId)];
+  return (row) => {
+    const value = row[order.by];
+    if (value === undefined) throw new Error(`a row of ${order.list} was read without ${order.by}`);
+    // JSON, put together by hand: a page has up to a hundred, and an id has nothing in it to be escaped.
+    return Buffer.from(`[${name},${Number(value)},"${row.id}",${parent}]`).toString('base64url');
+  };
 }
 
 const nameOf = ({ list, by, direction }: ListOrder) => `${list} ${by} ${direction}`;
@@ -189,7 +192,8 @@ export function toConnection<Row extends Positioned>({
   const hasMore = rows.length > size;
   const page = rows.slice(0, size);
   if (isBackward) page.reverse();
-  const edges = page.map((node) => ({ cursor: encodeCursor(order, node, parentId), node }));
+  const cursorOf = cursorsOf(order, parentId);
+  const edges = page.map((node) => ({ cursor: cursorOf(node), node }));
   return {
     edges,
     pageInfo: {

@@ -1,7 +1,7 @@
 import { aliasedTable, type SQL, sql } from 'drizzle-orm';
 import { tasks } from '../db/tables/tasks.ts';
 import { type Columns, type Condition, condition } from '../services/condition.ts';
-import type { SeveralStatuses } from '../services/filters.ts';
+import type { SeveralStatuses } from '../services/list-indexes.ts';
 import type { PageQuery } from './keyset.ts';
 
 /**

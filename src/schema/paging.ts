@@ -3,7 +3,7 @@ import type { AnyPgColumn } from 'drizzle-orm/pg-core';
 import { type GraphQLResolveInfo, Kind } from 'graphql';
 import { relations, tables } from '../db/relations.ts';
 import { countRows, type ListedTable } from '../services/count-rows.ts';
-import type { SeveralStatuses } from '../services/filters.ts';
+import type { SeveralStatuses } from '../services/list-indexes.ts';
 import type { Context } from './context.ts';
 import { checkParent, type ListOrder, type PageArgs, pageQuery, toConnection } from './keyset.ts';
 import { PATHS, readPage } from './list-statements.ts';

@@ -1,5 +1,6 @@
-import { hasOneIndex, ownTask, severalStatuses, taskWhere } from '../services/filters.ts';
+import { ownTask, taskWhere } from '../services/filters.ts';
 import { taskHls } from '../services/hls-state.ts';
+import { hasOneIndex, severalStatuses } from '../services/list-indexes.ts';
 import { toPublicId } from '../services/public-ids.ts';
 import { progressOf, stagesOf, type TaskProgress as TaskProgressShape } from '../services/task-state.ts';
 import { builder } from './builder.ts';

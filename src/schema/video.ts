@@ -1,6 +1,7 @@
 import { tasks } from '../db/tables/tasks.ts';
-import { hasOneIndex, ownedBy, videoWhere } from '../services/filters.ts';
+import { ownedBy, videoWhere } from '../services/filters.ts';
 import { videoHls } from '../services/hls-state.ts';
+import { hasOneIndex } from '../services/list-indexes.ts';
 import { Quality, SCENES_COST, ScanType, Scene } from './analysis.ts';
 import { builder } from './builder.ts';
 import { DateTimeRange, FloatRange, IntRange, OrderDirection, orderOf, StringFilter } from './filters.ts';
