@@ -21,11 +21,13 @@ interface Track {
 /**
  * How much alike two videos look, 0 to 1: the part of both that shows the same pictures, each as alike as its bits, where they
  * lie best upon one another. What one has at its ends beyond the other counts as different.
+ * @param atLeast of less than this no more is told than that: 0 where their lengths do not let it be as much
  */
-export function similarityOf(one: Frames, other: Frames): number {
+export function similarityOf(one: Frames, other: Frames, atLeast = 0): number {
   const [short, long] = [toTrack(one), toTrack(other)].sort(byLength);
   if (!short || !long || short.frames.times.length === 0) return 0;
   const total = lengthOf(short) + lengthOf(long);
+  if ((2 * lengthOf(short)) / total < atLeast) return 0;
   // Where even the whole of the shorter one would be little of the longer one, there is no place to look for.
   const shifts = shiftsOf(short, long);
   const stride = Math.max(1, Math.floor(short.frames.times.length / PROBES));

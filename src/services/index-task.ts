@@ -30,10 +30,20 @@ import { isReindex, productsOf, rewindStages, storedFraction } from './stages.ts
 
 type VideoRow = typeof videos.$inferSelect;
 
+/** The video of a task went with the task that was making it. */
+export class VideoGoneError extends Error {
+  override readonly name = 'VideoGoneError';
+
+  constructor({ id }: Pick<TaskRow, 'id'>) {
+    super(`the video of task ${id} is gone`);
+  }
+}
+
 /**
  * Moves a task from QUEUED to INDEXING. One that makes products of a video that is there works on the version that is in place now.
  * @returns null when it has ended meanwhile; the job is finished then
  * @throws {LeaseLostError} when another worker has the job
+ * @throws {VideoGoneError}
  */
 export async function beginIndexing(services: Services, job: ClaimedJob): Promise<TaskRow | null> {
   const task = await transaction(services.db, async (tx) => {
@@ -72,7 +82,7 @@ async function versionInPlace(tx: Transaction, task: TaskRow) {
     .select({ storageKey: videos.storageKey, systemMetadata: videos.systemMetadata })
     .from(videos)
     .where(eq(videos.id, task.videoId));
-  if (!video) throw new Error(`the video of task ${task.id} is gone`);
+  if (!video) throw new VideoGoneError(task);
   return video;
 }
 
@@ -81,6 +91,7 @@ async function versionInPlace(tx: Transaction, task: TaskRow) {
  * when a newer import has replaced its version meanwhile.
  * @param made what came of its products; null for a task without any
  * @throws {LeaseLostError} when another worker has the job, or the task is not where this attempt left it
+ * @throws {VideoGoneError}
  */
 export async function finishIndexing(
   services: Services,
@@ -92,7 +103,7 @@ export async function finishIndexing(
     if (locked?.status !== 'INDEXING') throw new LeaseLostError(job);
     await finishJob(tx, job);
     const video = await lockVideoOf(tx, locked);
-    if (!video) throw new Error(`the video of task ${locked.id} is gone`);
+    if (!video) throw new VideoGoneError(locked);
     if (video.storageKey !== locked.storageKey) {
       await endAsSkipped(tx, locked, superseded(video.id));
       await discardProducts(tx, locked);

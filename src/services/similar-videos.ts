@@ -19,24 +19,59 @@ export interface SimilarOptions {
 
 /** So many of those that have most in common are compared picture by picture. */
 const MOST_CANDIDATES = 200;
-/** After so many, others have their turn. */
-const AT_ONCE = 10;
+/** After so long, others have their turn; in milliseconds. */
+const AT_ONCE_MS = 10;
+/** After so long nobody waits for an answer any more; in milliseconds. */
+const GIVE_UP_MS = 10_000;
+
+/** It was not this one's turn, or not for long enough, before whoever asked had an answer. */
+class TooLateError extends Error {
+  override readonly name = 'TooLateError';
+}
+
+let latest: Promise<unknown> = Promise.resolve();
+
+/**
+ * Does work when all that was asked for before is over. Films that are compared take the time that all requests share, and
+ * memory: a page that asks for each of its rows must not take both a hundredfold.
+ */
+function inTurn<T>(work: () => Promise<T>): Promise<T> {
+  const result = latest.then(work);
+  latest = result.catch(() => {});
+  return result;
+}
 
 /**
  * The videos of a team that look like one of them, nearest first; of those as near, the oldest first.
  * @returns null when it is not known what the video looks like
  */
-export async function findSimilar(
+export function findSimilar(
+  db: Database,
+  wanted: { readonly teamId: string; readonly videoId: string },
+  options: SimilarOptions,
+): Promise<readonly SimilarVideo[] | null> {
+  const until = performance.now() + GIVE_UP_MS;
+  return inTurn(() => compareAll(db, wanted, { ...options, until }));
+}
+
+async function compareAll(
   db: Database,
   { teamId, videoId }: { readonly teamId: string; readonly videoId: string },
-  { limit, minSimilarity }: SimilarOptions,
+  { limit, minSimilarity, until }: SimilarOptions & { readonly until: number },
 ): Promise<readonly SimilarVideo[] | null> {
+  if (performance.now() > until) throw new TooLateError();
   const own = await readFrames(db, videoId);
   if (own === null) return null;
+  const candidates = await readCandidates(db, { teamId, videoId, own });
   const found: SimilarVideo[] = [];
-  for (const [index, candidate] of (await readCandidates(db, { teamId, videoId, own })).entries()) {
-    if (index % AT_ONCE === AT_ONCE - 1) await nextTurn();
-    const similarity = similarityOf(own, unpackFrames(candidate.frames));
+  let begun = performance.now();
+  for (const candidate of candidates) {
+    if (performance.now() - begun > AT_ONCE_MS) {
+      await nextTurn();
+      begun = performance.now();
+      if (begun > until) throw new TooLateError();
+    }
+    const similarity = similarityOf(own, unpackFrames(candidate.frames), minSimilarity);
     if (similarity >= minSimilarity) found.push({ videoId: candidate.videoId, similarity });
   }
   return found

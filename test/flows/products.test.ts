@@ -44,6 +44,8 @@ function expectForward(states: readonly ProductTask[]): void {
     const before = states[at - 1];
     if (!before || before.attempts !== state.attempts) continue;
     expect(state.progress.fraction).toBeGreaterThanOrEqual(before.progress.fraction);
+    for (const [place, stage] of state.stages.entries())
+      expect(stage.fraction, stage.name).toBeGreaterThanOrEqual(before.stages[place]?.fraction ?? 0);
   }
 }
 

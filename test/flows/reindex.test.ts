@@ -183,6 +183,35 @@ test(
   }),
 );
 
+test(
+  'a video that goes with the task that was making it takes along who would index it again, begun or not',
+  proof(async () => {
+    work.isAutomatic = false;
+    const maker = await producer.create({ from: { url: put() }, fullIngestion: true });
+    await work.next();
+    const running = await producer.reindex(maker.videoId);
+    const call = await work.next();
+    await call.make('STREAM');
+    await ground.rows.all(`create function be_late() returns trigger language plpgsql as $$
+      begin new.run_at := now() + interval '1 hour'; return new; end $$`);
+    await ground.rows.all(`create trigger be_late before insert on jobs for each row
+      when (new.kind = 'process-video') execute function be_late()`);
+    const waiting = await producer.reindex(maker.videoId);
+    await ground.rows.all('drop function be_late cascade');
+    await ground.canceler.cancelTask(maker.id);
+    await ground.rows.all('update jobs set run_at = now() where subject_id = $1', [waiting.id.slice(5)]);
+    await call.finish();
+    for (const { id } of [running, waiting])
+      expect(await producer.end(id)).toMatchObject({
+        status: 'CANCELED',
+        outcome: 'CANCELED',
+        error: null,
+        video: null,
+        hls: { status: 'CANCELED' },
+      });
+  }),
+);
+
 test('what asks for nothing is refused, and so is a video that is not there', async () => {
   const id = await plainVideo();
   expect(await producer.askReindex({ id, fullIngestion: false })).toMatchObject({

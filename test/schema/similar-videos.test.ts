@@ -1,3 +1,5 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createDatabase, type DatabaseClient } from '../../src/db/client.ts';
@@ -30,6 +32,12 @@ const DEEP = graphql(`
     videos(first: 100) { nodes { similar(limit: 50) { video { similar(limit: 50) { similarity } } } } }
   }
 `);
+const PAGE = graphql(`
+  query SimilarPage($minSimilarity: Float!) {
+    videos(first: 100) { nodes { similar(limit: 1, minSimilarity: $minSimilarity) { similarity } } }
+  }
+`);
+const NOTHING = graphql(`query SimilarNothing { viewer { keyName } }`);
 const REMOVE = graphql(`mutation SimilarRemove($id: ID!) { deleteVideo(id: $id) { __typename } }`);
 
 let server: TestServer;
@@ -201,4 +209,23 @@ test.each<[Bounds, string]>([
 test('comparing all with all is too much for one operation', async () => {
   const { errors } = await server.send(DEEP);
   expect(errors?.[0]?.extensions?.code).toBe('QUERY_TOO_COMPLEX');
+});
+
+test('a page that asks it of each of its films leaves others their turns', async () => {
+  const films = takeVideos(team, 30);
+  for (const [at, id] of films.entries()) await store(team, id, film(9_000 + at, 2_000));
+  const delay = monitorEventLoopDelay({ resolution: 5 });
+  delay.enable();
+  // On a slow machine it takes longer than an operation may.
+  const page = server.query(PAGE, { minSimilarity: 0.5 }).catch(() => null);
+  const longest = async () => {
+    for (let asked = 0; asked < 20; asked += 1) {
+      await server.query(NOTHING);
+      await sleep(20);
+    }
+    delay.disable();
+    return delay.max / 1e6;
+  };
+  expect(await longest()).toBeLessThan(700);
+  await page;
 });

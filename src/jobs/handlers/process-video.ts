@@ -1,4 +1,5 @@
-import { beginIndexing, failProcessing, finishIndexing } from '../../services/index-task.ts';
+import { cancelWithoutVideo } from '../../services/cancel-without-video.ts';
+import { beginIndexing, failProcessing, finishIndexing, VideoGoneError } from '../../services/index-task.ts';
 import { processVideo as definition } from '../definitions.ts';
 import type { JobHandler } from '../handler.ts';
 import type { HandlerDeps } from './deps.ts';
@@ -13,13 +14,14 @@ export function createProcessVideoHandler(deps: HandlerDeps): JobHandler<object>
     definition,
     ...createTaskHooks(deps, failProcessing),
     async run(job, { signal }) {
-      const task = await beginIndexing(services, job);
-      if (!task) return;
       try {
+        const task = await beginIndexing(services, job);
+        if (!task) return;
         const made = await makeProducts(deps, { job, task, signal });
         await finishIndexing(services, job, made);
       } catch (error) {
         signal.throwIfAborted();
+        if (error instanceof VideoGoneError) return await cancelWithoutVideo(services, job);
         throw toJobError(error);
       }
     },
