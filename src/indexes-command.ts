@@ -6,7 +6,7 @@ const USAGE = `Usage: sluice indexes list
        sluice indexes set INDEX [--ladder 360,720] [--pictures jpeg|webp]
 
   INDEX is an id or a name. --ladder: short sides of further renditions of HLS, in pixels; "none" for none.
-  --pictures: how thumbnails, posters and storyboards are kept. "default" takes either back to what the server is set to.
+  --pictures: how thumbnails, posters, storyboards and pictures of scenes are kept. "default" takes either back to what the server is set to.
 `;
 
 const OPTIONS = { ladder: { type: 'string' }, pictures: { type: 'string' } } as const;

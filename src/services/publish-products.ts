@@ -38,6 +38,8 @@ export interface ProductEnd {
   /** When it had begun; left out where it never did. */
   readonly begun?: Date;
   readonly at: Date;
+  /** How far one that failed had come, 0 to 1; 0 where left out. */
+  readonly fraction?: number;
   readonly error?: StoredError;
 }
 
@@ -48,7 +50,7 @@ export function withEnds(task: TaskRow, { ends }: Pick<MadeProducts, 'ends'>): T
     const end = ends[name];
     if (end === undefined) continue;
     const state = end.error === undefined ? 'DONE' : 'FAILED';
-    if (end.begun !== undefined) stages = beginStage(stages, name, end.begun);
+    if (end.begun !== undefined) stages = beginStage(stages, name, end.begun, end.fraction);
     stages = endStage(stages, name, {
       state,
       now: end.at,

@@ -106,8 +106,9 @@ export function beginStage(
   stages: readonly StoredStage[],
   name: StageName,
   now: Date,
+  fraction = 0,
 ): readonly StoredStage[] {
-  return replace(stages, name, () => ({ name, state: 'RUNNING', fraction: 0, startedAt: now.toISOString() }));
+  return replace(stages, name, () => ({ name, state: 'RUNNING', fraction, startedAt: now.toISOString() }));
 }
 
 /** The stages when this one ends: DONE, or FAILED with its error. */

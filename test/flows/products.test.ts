@@ -134,6 +134,7 @@ test(
     work.isAutomatic = false;
     const task = await producer.create({ from: from(), fullIngestion: true });
     const call = await work.next();
+    call.progress('STREAM', 0.25);
     call.fail('STREAM', 'UNSUPPORTED_MEDIA_TYPE');
     call.fail('QUALITY', 'PROCESSING_CRASHED');
     await call.finish();
@@ -148,6 +149,7 @@ test(
     const [stream, quality] = ['STREAM', 'QUALITY'].map((name) =>
       end.stages.find((stage) => stage.name === name),
     );
+    expect(stream?.fraction).toBe(0.25);
     expect(stream?.error).toEqual({
       code: 'UNSUPPORTED_MEDIA_TYPE',
       message: 'STREAM could not be made.',

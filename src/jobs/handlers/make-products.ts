@@ -88,7 +88,8 @@ async function workOn({ storage, work }: HandlerDeps, given: Work): Promise<Made
   const listener: WorkListener = {
     onProgress: report.progress,
     onOutcome(outcome) {
-      report.progress(outcome.product, 1);
+      // What failed stays where it was.
+      report.progress(outcome.product, 'error' in outcome ? 0 : 1);
       // One after the other: they are on the same disk, or behind the same connection.
       adopting = adopting.then(() => take(outcome)).catch((error: unknown) => stop.abort(error));
     },

@@ -79,7 +79,7 @@ export function createStageReport(
     const end: ProductEnd = {
       ...(start === undefined ? {} : { begun: start }),
       at: new Date(),
-      ...(error === undefined ? {} : { error }),
+      ...(error === undefined ? {} : { error, fraction: fractions.get(product) ?? 0 }),
     };
     ends.set(product, end);
     ended.set(product, end);
@@ -87,10 +87,10 @@ export function createStageReport(
     noteLater(NOTE_MS);
   };
   const tell = () => {
-    const running = [...fractions].filter(([product]) => !ends.has(product));
-    const [first] = running;
+    const first = [...fractions].find(([product]) => !ends.has(product));
     if (first === undefined || isOver) return;
     const whole = [...ends.keys()].map((product) => [product, 1] as const);
+    // Those that have ended are told, too: until that is noted they are shown as running, and would go back to where they began.
     progress.report({
       taskId: task.id,
       importId: task.importId,
