@@ -100,7 +100,6 @@ export function createStageReport(
       attempt: task.attempts,
       stage: first[0],
       stageFraction: first[1],
-      // Those that are over, too: until that is noted, they are told as running.
       stageFractions: Object.fromEntries(fractions),
       fraction: indexingFraction(task.stages, Object.fromEntries([...fractions, ...whole])),
       bytesDone: task.bytesDone,
