@@ -44,9 +44,9 @@ export function startAnalyzer(product: Product, { create, listener, format }: St
   }
 
   function tell(fraction: number): void {
-    if (fraction <= told) return;
-    told = fraction;
-    listener.onProgress(product, fraction);
+    // Told again where there is no more of it, for a file may go on behind its end, and work without a word is taken to hang.
+    told = Math.max(told, fraction);
+    listener.onProgress(product, told);
   }
 
   async function feed(frame: Frame | null): Promise<void> {

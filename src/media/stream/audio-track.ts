@@ -51,14 +51,22 @@ export function encodeAudioTrack(stream: Stream, context: CodecContext, track: W
   const encoder = encodeInto(track, context);
   const frame = new Frame();
   frame.alloc();
+  const grid = openFilterPipe(gridFilters(context.sampleRate));
   let pipe: FilterPipe | undefined;
   let format: string | undefined;
   const seconds = unitOf(stream);
   /** When the next frame is due, for those that tell no time. */
   let due = 0n;
 
+  function encode(): void {
+    for (const samples of grid.read(0)) encoder.encode(samples);
+  }
+
   function drain(): void {
-    for (const samples of pipe?.read(0) ?? []) encoder.encode(samples);
+    for (const samples of pipe?.read(0) ?? []) {
+      grid.feed(samples);
+      encode();
+    }
   }
 
   function endPipe(): void {
@@ -76,9 +84,7 @@ export function encodeAudioTrack(stream: Stream, context: CodecContext, track: W
     const its = formatOf(frame, stream);
     if (its !== format) {
       endPipe();
-      pipe = openFilterPipe(
-        `abuffer@in=${its},${filtersTo(context.sampleRate, format === undefined)},abuffersink@0`,
-      );
+      pipe = openFilterPipe(`abuffer@in=${its},${conversionTo(context.sampleRate)},abuffersink@0`);
       format = its;
     }
     pipe?.feed(frame);
@@ -99,10 +105,13 @@ export function encodeAudioTrack(stream: Stream, context: CodecContext, track: W
     async end() {
       decode(null);
       endPipe();
+      grid.feed(null);
+      encode();
       await encoder.finish();
     },
     free() {
       pipe?.free();
+      grid.free();
       encoder.free();
       frame.free();
       decoder.freeContext();
@@ -123,11 +132,21 @@ function formatOf(frame: Frame, stream: Stream): string {
   ].join(':');
 }
 
-/** Filters to what the encoder takes, along the times of the frames; the first samples are those of time 0. */
-function filtersTo(rate: number, fromZero: boolean): string {
+/** Filters to samples as the encoder takes them, with the times of the frames. */
+function conversionTo(rate: number): string {
+  return `aresample=${rate},aformat=sample_fmts=fltp:sample_rates=${rate}:channel_layouts=stereo`;
+}
+
+/**
+ * A graph that lays samples along their times, in packets; the first ones are those of time 0. It is one for the whole track:
+ * where the format changes in the middle no packet may be left half full, for the encoder takes that for the end.
+ */
+function gridFilters(rate: number): string {
   return [
-    `aresample=${rate}:async=1000${fromZero ? ':first_pts=0' : ''}`,
-    `aformat=sample_fmts=fltp:sample_rates=${rate}:channel_layouts=stereo`,
+    `abuffer@in=time_base=1/${rate}:sample_rate=${rate}:sample_fmt=fltp:channel_layout=stereo`,
+    `aresample=${rate}:async=1000:first_pts=0`,
+    'aformat=sample_fmts=fltp:channel_layouts=stereo',
     `asetnsamples=n=${FRAME_SIZE}:p=0`,
+    'abuffersink@0',
   ].join(',');
 }

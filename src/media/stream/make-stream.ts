@@ -5,6 +5,7 @@ import { CopyMisfitError } from './copy-misfit.ts';
 import { cutTracks } from './cut-tracks.ts';
 import { type Mp4, readMp4 } from './mp4.ts';
 import { multivariantPlaylist, withSound } from './multivariant.ts';
+import { neverBack } from './never-back.ts';
 import { SilentTrackError } from './silent-track.ts';
 import { readPictureLook, readSourceFacts, type SourceFacts } from './source-facts.ts';
 import { encodesPictures, planStream } from './stream-plan.ts';
@@ -80,15 +81,5 @@ async function makeOnce(
       const { width, height } = cut;
       return { width, height, bandwidth, codecs, copied: planned.order.how === 'COPY' };
     }),
-  };
-}
-
-/** A file that is made anew in another way begins at 0 again, which nobody is told. */
-function neverBack(onProgress: (fraction: number) => void): (fraction: number) => void {
-  let reached = 0;
-  return (fraction) => {
-    if (fraction <= reached) return;
-    reached = Math.min(1, fraction);
-    onProgress(reached);
   };
 }

@@ -36,7 +36,10 @@ export async function pumpPackets(video: OpenVideo, options: PumpOptions): Promi
   const { context } = video;
   const lanes = createLanes(video, options);
   const clock = createSourceClock({ origin: options.origin, mayJump: MAY_JUMP.has(video.demuxer) });
-  const progress = createProgress(Number(context.duration) / 1e6, options.onProgress);
+  const progress = createProgress(
+    { duration: Number(context.duration) / 1e6, size: video.source.size },
+    options.onProgress,
+  );
   const packet = new Packet();
   packet.alloc();
   let turnAt = performance.now() + TURN_MS;
@@ -44,6 +47,7 @@ export async function pumpPackets(video: OpenVideo, options: PumpOptions): Promi
     // Whatever ends it, the end of the file or damage: what was read so far is what can be shown.
     while (context.readFrameSync(packet) >= 0) {
       const lane = lanes.get(packet.streamIndex);
+      progress.read(packet);
       if (lane) {
         clock.shift(packet, lane.unit);
         if (!lane.isSkipped(packet, progress.reached())) {
@@ -109,19 +113,29 @@ function createTaker(tracks: readonly PumpedTrack[], isShown: boolean): (packet:
   };
 }
 
-/** Counts along the times of packets; tells nothing where no duration is known. */
+/**
+ * Counts along the times of packets, or their places in the file where no duration is known: recordings of a browser tell
+ * none, and work that tells of no progress is taken to hang.
+ */
 function createProgress(
-  duration: number,
+  { duration, size }: { readonly duration: number; readonly size: number },
   onProgress: (fraction: number) => void,
-): { note(packet: Packet, seconds: number): void; reached(): number; report(): void } {
+): {
+  read(packet: Packet): void;
+  note(packet: Packet, seconds: number): void;
+  reached(): number;
+  report(): void;
+} {
   let reached = 0;
+  let place = 0;
   return {
+    read(packet) {
+      place = Math.max(place, Number(packet.pos));
+    },
     note(packet, seconds) {
       if (packet.dts !== AV_NOPTS_VALUE) reached = Math.max(reached, Number(packet.dts) * seconds);
     },
     reached: () => reached,
-    report() {
-      if (duration > 0) onProgress(Math.min(1, reached / duration));
-    },
+    report: () => onProgress(Math.min(1, duration > 0 ? reached / duration : place / size)),
   };
 }

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import {
   AV_PIX_FMT_YUV420P,
   AVCOL_PRI_BT709,
@@ -16,6 +17,9 @@ import { openEncoder } from './encoder.ts';
 
 /** A key picture comes about every two seconds, by the time and not by the count. */
 export const KEY_SECONDS = 2;
+
+/** Each thread holds pictures: what x264 starts by itself on sixteen cores, one and a half for each, holds more of 4K than a process may. */
+const MOST_THREADS = 4;
 
 const SETTINGS: ReadonlyMap<string, string> = new Map([
   ['preset', 'veryfast'],
@@ -42,6 +46,7 @@ export interface VideoEncoderOptions {
 export function openVideoEncoder({ stream, size, wasHdr }: VideoEncoderOptions): CodecContext {
   const frameRate = frameRateOf(stream) ?? 25;
   return openEncoder('libx264', (context) => {
+    context.threadCount = Math.min(Math.ceil(availableParallelism() * 1.5), MOST_THREADS);
     context.width = size.width;
     context.height = size.height;
     context.pixelFormat = AV_PIX_FMT_YUV420P;

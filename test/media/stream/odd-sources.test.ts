@@ -6,6 +6,7 @@ import { type ClipSpec, makeClips } from '../../../src/demo/clips.ts';
 import { MediaRejectedError } from '../../../src/media/errors.ts';
 import { makeStream } from '../../../src/media/stream/make-stream.ts';
 import { expectWhole, FRAMES, makeInto, SECONDS } from '../support/make-stream.ts';
+import { writeMonoTone } from '../support/mono-tone.ts';
 import { patchBox, words } from '../support/mp4-surgery.ts';
 import { useFolder } from '../support/pool.ts';
 
@@ -14,6 +15,14 @@ const CLIPS = {
   early: { container: 'ts' },
   ts: { container: 'ts', muxerOptions: { output_ts_offset: '300' } },
   avi: { container: 'avi', videoCodec: 'mpeg4', audioCodec: 'mp3' },
+  mp2: { container: 'ts', audioCodec: 'mp2' },
+  recording: {
+    seconds: 12,
+    container: 'webm',
+    videoCodec: 'vp8',
+    audioCodec: 'opus',
+    muxerOptions: { live: '1' },
+  },
 } as const satisfies Record<string, ClipSpec>;
 
 const inFolder = useFolder();
@@ -55,6 +64,24 @@ describe('a broadcast', () => {
     expect(Math.abs(audio.start)).toBeLessThan(0.03);
     expect(Math.abs(audio.end - video.end)).toBeLessThan(0.1);
   });
+});
+
+it('sound that changes from two channels to one is encoded as a whole', async () => {
+  const path = inFolder('channels.ts');
+  const mono = inFolder('mono.ts');
+  await writeMonoTone(mono);
+  await writeFile(path, Buffer.concat([await readFile(pathOf('mp2')), await readFile(mono)]));
+  const made = await make(path);
+  const sound = await made.decode('sound');
+  expect(sound).toMatchObject({ codec: 'aac', flawed: 0 });
+  expect(sound.end).toBeCloseTo(SECONDS * 2, 0);
+});
+
+it('tells how far it is also of a recording that does not tell how long it is', async () => {
+  const made = await make(pathOf('recording'));
+  expect(made.result.renditions).toMatchObject([{ copied: false }]);
+  // The last share belongs to cutting what was made.
+  expect(made.progress.filter((fraction) => fraction > 0 && fraction < 0.97)).not.toEqual([]);
 });
 
 describe('what cannot be copied after all', () => {
