@@ -78,13 +78,7 @@ export const qualitySchema = z.strictObject({
     .max(16),
 });
 
-const SCAN_TYPES = [
-  'PROGRESSIVE',
-  'INTERLACED_TFF',
-  'INTERLACED_BFF',
-  'TELECINED',
-  'UNKNOWN',
-] as const;
+const SCAN_TYPES = ['PROGRESSIVE', 'INTERLACED_TFF', 'INTERLACED_BFF', 'TELECINED', 'UNKNOWN'] as const;
 const scanTypeSchema = z.strictObject({ scanType: z.enum(SCAN_TYPES) });
 
 /** What each product comes to, as a child may claim it. */

@@ -1,9 +1,9 @@
-import { availableParallelism } from 'node:os';
 import { AVDISCARD_ALL } from 'node-av/constants';
 import { type CodecContext, Frame } from 'node-av/lib';
 import { isClean, openDecoder } from '../decode.ts';
 import type { OpenVideo } from '../demux.ts';
 import { createPacketReader, frameRateOf, unitOf } from '../packets.ts';
+import { threadsFor } from '../threads.ts';
 import { createPictureClock } from './picture-clock.ts';
 
 export interface DecodeOptions {
@@ -16,9 +16,6 @@ export interface DecodeOptions {
   readonly take: (picture: Frame, at: number) => Promise<boolean>;
 }
 
-/** More threads hold more pictures in memory, and several files are worked on at once. */
-const MOST_THREADS = 4;
-
 /**
  * Decodes the stream that is shown, from its beginning to its end. What is damaged in between is left out.
  * @returns how many pictures were taken.
@@ -28,7 +25,7 @@ export async function decodePictures(video: OpenVideo, options: DecodeOptions): 
   const { context, stream } = video;
   for (const other of context.streams) if (other.index !== stream.index) other.discard = AVDISCARD_ALL;
   const { duration, take } = options;
-  const threads = Math.min(availableParallelism(), MOST_THREADS);
+  const threads = threadsFor(stream.codecpar);
   const decoder = await openDecoder(stream, { threads });
   const packets = createPacketReader(video);
   const frame = new Frame();

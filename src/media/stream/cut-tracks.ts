@@ -1,4 +1,4 @@
-import { type FileHandle, open, rm } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { broken } from '../errors.ts';
 import { CopyMisfitError, isRefusal } from './copy-misfit.ts';
@@ -72,7 +72,9 @@ async function cutMade(
   tracks: readonly TrackOrder[],
   report: (fraction: number) => void,
 ): Promise<readonly CutTrack[]> {
-  const target = join(folder, 'tmp-made.mp4');
+  // Where the stream's files go, so that it goes with them should this process die.
+  await mkdir(join(folder, 'stream'), { recursive: true });
+  const target = join(folder, 'stream', 'tmp-made.mp4');
   const share = shareOf(tracks);
   const order = {
     tracks,

@@ -13,13 +13,11 @@ import {
 import { type CodecContext, FFmpegError, Rational, type Stream } from 'node-av/lib';
 import { frameRateOf } from '../packets.ts';
 import type { Size } from '../picture.ts';
+import { threadsFor } from '../threads.ts';
 import { openEncoder } from './encoder.ts';
 
 /** A key picture comes about every two seconds, by the time and not by the count. */
 export const KEY_SECONDS = 2;
-
-/** Each thread holds pictures: what x264 starts by itself on sixteen cores, one and a half for each, holds more of 4K than a process may. */
-const MOST_THREADS = 4;
 
 const SETTINGS: ReadonlyMap<string, string> = new Map([
   ['preset', 'veryfast'],
@@ -46,7 +44,8 @@ export interface VideoEncoderOptions {
 export function openVideoEncoder({ stream, size, wasHdr }: VideoEncoderOptions): CodecContext {
   const frameRate = frameRateOf(stream) ?? 25;
   return openEncoder('libx264', (context) => {
-    context.threadCount = Math.min(Math.ceil(availableParallelism() * 1.5), MOST_THREADS);
+    // What x264 starts by itself on sixteen cores, one and a half for each, holds more of 4K than a process may.
+    context.threadCount = threadsFor(size, availableParallelism() * 1.5);
     context.width = size.width;
     context.height = size.height;
     context.pixelFormat = AV_PIX_FMT_YUV420P;

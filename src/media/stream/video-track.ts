@@ -1,10 +1,10 @@
-import { availableParallelism } from 'node:os';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { AV_NOPTS_VALUE, AV_PICTURE_TYPE_I, AV_PICTURE_TYPE_NONE } from 'node-av/constants';
 import { type CodecContext, Frame, type Packet, type Rational, type Stream } from 'node-av/lib';
 import { isClean, openDecoder } from '../decode.ts';
 import { frameRateOf, unitOf } from '../packets.ts';
 import type { Size } from '../picture.ts';
+import { threadsFor } from '../threads.ts';
 import { encodeInto } from './encoder.ts';
 import { type FilterPipe, openFilterPipe } from './filter-pipe.ts';
 import type { WrittenTrack } from './mp4-writer.ts';
@@ -20,9 +20,6 @@ export interface Rendition {
   readonly track: WrittenTrack;
 }
 
-/** More threads hold more pictures in memory, and several files are worked on at once. */
-const MOST_THREADS = 4;
-
 /**
  * Decodes a stream's pictures once and encodes them for each rendition. What is damaged before the first flawless picture is
  * left out.
@@ -33,7 +30,7 @@ export async function encodeVideoTrack(
   look: PictureLook,
   renditions: readonly Rendition[],
 ): Promise<SourceTrack> {
-  const decoder = await openDecoder(stream, { threads: Math.min(availableParallelism(), MOST_THREADS) });
+  const decoder = await openDecoder(stream, { threads: threadsFor(stream.codecpar) });
   const frame = new Frame();
   frame.alloc();
   const outputs = renditions.map(({ context, track, size }) => ({
