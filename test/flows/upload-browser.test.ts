@@ -1,12 +1,10 @@
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CHROMIUM, launchBrowser } from '../support/browser.ts';
 import { graphql } from '../support/graphql.ts';
 import { openRows, type Rows } from '../support/rows.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
+import { type Site, startSite } from '../support/site.ts';
 import { waitFor } from '../support/wait.ts';
 import { makeContents, sha256 } from './file-origin.ts';
 
@@ -17,20 +15,13 @@ const MAKE = graphql(`
 `);
 
 /** A page of another origin, which has tus-js-client. */
-async function startPages() {
+function startPages(): Promise<Site> {
   const script = readFileSync(new URL('../../node_modules/tus-js-client/dist/tus.min.js', import.meta.url));
-  const site = createServer(({ url }, response) => {
-    if (url === '/tus.js') return void response.setHeader('content-type', 'text/javascript').end(script);
-    response.setHeader('content-type', 'text/html').end('<script src="/tus.js"></script>');
-  });
-  site.listen(0, '127.0.0.1');
-  await once(site, 'listening');
-  const { port } = site.address() as AddressInfo; // it listens on a port
-  return { url: `http://127.0.0.1:${port}`, close: () => site.close() };
+  return startSite('<script src="/tus.js"></script>', { '/tus.js': script });
 }
 
 describe.skipIf(CHROMIUM === undefined)('a page of another origin, in a browser', () => {
-  let pages: Awaited<ReturnType<typeof startPages>>;
+  let pages: Site;
   let server: TestServer;
   let rows: Rows;
 

@@ -11,6 +11,8 @@ import { readPicture } from './support/read-picture.ts';
 const SIZE = 'size=640x360:rate=25';
 const seconds = (clips: readonly string[]) =>
   `${clips.map((clip, index) => `${clip},format=yuv420p,setsar=1[v${index}];`).join('')}${clips.map((_, index) => `[v${index}]`).join('')}concat=n=${clips.length}`;
+const SMALL = 'size=320x180:rate=25';
+const LIGHTS = 'if(lt(X\\,440)\\,0\\,if(lt(X\\,540)\\,166\\,192))';
 const COLOURS = ['red', 'lime', 'blue', 'white', 'yellow'] as const;
 
 const CLIPS = {
@@ -26,6 +28,15 @@ const CLIPS = {
   flicker: { filters: `testsrc2=${SIZE}:duration=3,hue=b='if(mod(n\\,2)\\,2\\,0)'` },
   flashes: { filters: `testsrc2=${SIZE}:duration=3,hue=b='if(eq(n\\,30)+eq(n\\,50)\\,8\\,0)'` },
   begins: { filters: seconds([`color=black:${SIZE}:duration=2`, `testsrc2=${SIZE}:duration=2`]) },
+  title: {
+    filters: seconds([
+      `color=black:${SMALL}:duration=2,drawgrid=w=80:h=80:t=20:color=white`,
+      `gradients=${SMALL}:duration=2:c0=black:c1=white:x0=0:y0=90:x1=320:y1=90:seed=1:speed=0.00001`,
+    ]),
+  },
+  large: { filters: `color=red:${SMALL}:duration=1`, muxer: 'mpegts' },
+  small: { filters: 'color=blue:size=160x90:rate=25:duration=1,setpts=PTS+1/TB', muxer: 'mpegts' },
+  uneven: { filters: `testsrc2=${SMALL}:duration=3,select='lt(t\\,1)+not(mod(n\\,5))'` },
   turned: {
     filters: `color=red:${SIZE}:duration=1,drawbox=x=320:w=320:h=360:color=blue:t=fill`,
     turned: true,
@@ -34,9 +45,9 @@ const CLIPS = {
     filters: 'color=red:size=1440x1080:rate=25:duration=1,setsar=4/3',
     pixelAspect: [4, 3],
   },
-  // Red of the whole strength of SDR white (203 cd/m² are 0.58 of PQ), and black.
+  // Red of the whole strength of SDR white (203 cd/m² are 0.58 of PQ), black, and lights of 400 and 1,000 cd/m².
   pq: {
-    filters: `color=black:${SIZE}:duration=1,format=gbrp,geq=r='if(lt(X\\,320)\\,148\\,0)':g=0:b=0,scale=out_color_matrix=bt2020nc:out_range=tv`,
+    filters: `color=black:${SIZE}:duration=1,format=gbrp,geq=r='if(lt(X\\,320)\\,148\\,${LIGHTS})':g='${LIGHTS}':b='${LIGHTS}',scale=out_color_matrix=bt2020nc:out_range=tv`,
     encoder: 'libx265',
     pixelFormat: 'yuv420p10le',
     pq: true,
@@ -149,6 +160,25 @@ describe('pictures', () => {
     expect(pictures.thumbnails).toHaveLength(4);
   });
 
+  it('the poster has many tones where there are such pictures', async () => {
+    const { poster } = await picturesOf('title');
+    const levels = Array.from({ length: 30 }, (_, index) => poster.at(5 + index * 10, 5 + index * 5)[0] ?? 0);
+    expect(new Set(levels.map((level) => Math.floor(level / 16))).size).toBeGreaterThan(6);
+  });
+
+  it('are of one size though the film changes its size', async () => {
+    const parts = await Promise.all(['large', 'small'].map((name) => readFile(inFolder(name))));
+    await writeFile(inFolder('sizes'), Buffer.concat(parts));
+    const { pictures, folder } = await picturesOf('sizes');
+    const seen = pictures.thumbnails.map((name) => readPicture(join(folder, name)));
+    expect(seen.map(({ width, height }) => [width, height])).toEqual([
+      [320, 180],
+      [320, 180],
+    ]);
+    for (const [index, colour] of (['red', 'blue'] as const).entries())
+      for (const x of [10, 160, 310]) expectColour(seen[index]?.at(x, 170) ?? [], colour);
+  });
+
   it.each(['jpeg', 'webp'] as const)('are turned as the film is shown: %s', async (format) => {
     const { poster } = await picturesOf('turned', format);
     expect([poster.width, poster.height]).toEqual([360, 640]);
@@ -170,7 +200,10 @@ describe('pictures', () => {
     const [red, green, blue] = poster.at(160, 180);
     expect(red).toBeGreaterThan(200);
     expect(Math.max(green, blue)).toBeLessThan(90);
-    expect(Math.max(...poster.at(480, 180))).toBeLessThan(24);
+    expect(Math.max(...poster.at(380, 180))).toBeLessThan(24);
+    // What is brighter than SDR can be is told apart still.
+    const [light = 0, brighter = 0] = [490, 590].map((x) => poster.at(x, 180)[0] ?? 0);
+    expect(brighter - light).toBeGreaterThan(6);
   });
 
   it('the storyboard shows what is shown then, without gaps', async () => {
@@ -227,6 +260,28 @@ describe('a pass', () => {
     for (const [index, at] of seen.entries()) expect(at).toBeCloseTo(index / FRAME_RATE, 3);
     expect(progress.get('FINGERPRINT')?.at(-1)).toBe(1);
     expect(progress.get('QUALITY')?.at(-1) ?? 0).toBeLessThan(1);
+  });
+
+  it('tells when each picture is shown where a film has them at uneven times', async () => {
+    seen.length = 0;
+    await analyze('uneven', ['FINGERPRINT'], { table });
+    const expected = Array.from({ length: 75 }, (_, index) => index).filter(
+      (index) => index < FRAME_RATE || index % 5 === 0,
+    );
+    expect(seen.map((at) => Math.round(at * FRAME_RATE * 1000) / 1000)).toEqual(expected);
+  });
+
+  it('shows nobody a picture that was patched up', async () => {
+    const bytes = await readFile(inFolder('cuts'));
+    // Inside of pictures, whose other parts can be decoded still.
+    for (let at = bytes.length * 0.3; at < bytes.length * 0.5; at += 6000)
+      bytes.fill(0, Math.floor(at), Math.floor(at) + 200);
+    await writeFile(inFolder('patched'), bytes);
+    seen.length = 0;
+    await analyze('patched', ['FINGERPRINT'], { table });
+    expect(seen.length).toBeGreaterThan(100);
+    // Of 150, more than twenty were hit, and FFmpeg hands out each of them all the same.
+    expect(seen.length).toBeLessThan(140);
   });
 
   it('leaves out what is damaged in the middle', async () => {

@@ -6,7 +6,7 @@ export const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr
   existsSync,
 );
 if (CHROMIUM === undefined)
-  console.warn('GraphiQL is not tried in a browser: there is no Chromium in /usr/bin.');
+  console.warn('Nothing is tried in a browser: there is no Chromium in /usr/bin.');
 
 /** Starts that Chromium without a window, and without what it asks of the network by itself. */
 export function launchBrowser(): Promise<Browser> {

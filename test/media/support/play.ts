@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import type { Browser } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { startOrigin } from '../../../src/demo/origin.ts';
+import { startSite } from '../../support/site.ts';
 
 /** What a page has seen of a stream. */
 export interface Played {
@@ -37,10 +38,12 @@ const SCRIPT = `
   video.addEventListener('timeupdate', () => {
     if (seen.begin < 0 && video.readyState > 2) seen.begin = video.currentTime;
   });
-  hls.loadSource('main.m3u8');
-  hls.attachMedia(video);
-  video.playbackRate = 4;
-  video.play().catch((error) => seen.errors.push(error.message));
+  window.play = (playlist) => {
+    hls.loadSource(playlist);
+    hls.attachMedia(video);
+    video.playbackRate = 4;
+    video.play().catch((error) => seen.errors.push(error.message));
+  };
   window.describe = () => ({
     ...seen, ended: video.ended, duration: video.duration, currentTime: video.currentTime,
     width: video.videoWidth, height: video.videoHeight, sound: video.webkitAudioDecodedByteCount,
@@ -57,14 +60,48 @@ const LONGEST_MS = 30_000;
  */
 export async function playStream(browser: Browser, folder: string): Promise<Played> {
   const origin = await startOrigin(folder);
+  try {
+    // That origin says nothing of others: the page has to be its own.
+    return await play(browser, {
+      playlist: origin.url('main.m3u8'),
+      page: origin.url('player.html'),
+      prepare: (page) =>
+        page.route('**/player.html', (route) => route.fulfill({ contentType: 'text/html', body: PAGE })),
+    });
+  } finally {
+    await origin.close();
+  }
+}
+
+/**
+ * Plays a multivariant playlist with hls.js, on a page of another origin, to its end or as far as it comes.
+ * @throws when nothing has happened for half a minute.
+ */
+export async function playFromElsewhere(browser: Browser, playlist: string): Promise<Played> {
+  const site = await startSite(PAGE);
+  try {
+    return await play(browser, { playlist, page: site.url });
+  } finally {
+    site.close();
+  }
+}
+
+interface PlayOptions {
+  readonly playlist: string;
+  readonly page: string;
+  readonly prepare?: (page: Page) => Promise<unknown>;
+}
+
+async function play(browser: Browser, { playlist, page: address, prepare }: PlayOptions): Promise<Played> {
   const page = await browser.newPage({ viewport: { width: 640, height: 480 } });
   const waitFor = (condition: string) =>
     page.waitForFunction(`describe().errors.length > 0 || ${condition}`, undefined, { timeout: LONGEST_MS });
   try {
-    await page.route('**/player.html', (route) => route.fulfill({ contentType: 'text/html', body: PAGE }));
-    await page.goto(origin.url('player.html'));
+    await prepare?.(page);
+    await page.goto(address);
     await page.addScriptTag({ content: await readFile(LIBRARY, 'utf8') });
     await page.addScriptTag({ content: SCRIPT });
+    await page.evaluate(`play(${JSON.stringify(playlist)})`);
     await waitFor('describe().currentTime > describe().duration / 3');
     const picture = await page.screenshot();
     await waitFor('describe().ended');
@@ -72,6 +109,5 @@ export async function playStream(browser: Browser, folder: string): Promise<Play
     return { ...seen, picture };
   } finally {
     await page.close();
-    await origin.close();
   }
 }
