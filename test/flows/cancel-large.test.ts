@@ -115,7 +115,7 @@ test('a retry goes on in another process when its own is killed in the middle, a
       const found = await next.canceler.look(id);
       return found.finished && found;
     },
-    { timeout: 150_000, what: 'the end of the retry' },
+    { timeout: 240_000, what: 'the end of the retry' },
   );
   expect(over).toMatchObject({ state: 'SUCCEEDED', runs: 2, counts: { found: 2000, skipped: 2000 } });
   const again = await rows.all<{ n: number }>(`
@@ -124,4 +124,4 @@ test('a retry goes on in another process when its own is killed in the middle, a
   expect(again).toHaveLength(2000);
   expect(again.every(({ n }) => n === 1)).toBe(true);
   await expectGreen();
-}, 240_000);
+}, 360_000);

@@ -3,6 +3,7 @@ import { createTestClient } from '../support/client.ts';
 import { insertTeam, openRows, type Rows } from '../support/rows.ts';
 import { type S3Double, startS3 } from '../support/s3.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
+import { waitFor } from '../support/wait.ts';
 import { type CreateInput, createTaskCreator, type TaskCreator } from './created-tasks.ts';
 import { type FileOrigin, makeContents, startFileOrigin } from './file-origin.ts';
 import {
@@ -132,6 +133,16 @@ describe('is refused, and nothing is stored:', () => {
     ['a long name', () => ({ from: of('a'), name: 'n'.repeat(256) }), ['name'], 'TOO_LONG'],
     ['a SHA-256 that is none', () => ({ from: of('a'), sha256: 'abc' }), ['sha256'], 'INVALID'],
   ];
+  // What earlier tasks have left to be done is done, so that nothing goes meanwhile.
+  beforeAll(() =>
+    waitFor(
+      async () =>
+        (await rows.all('select from jobs where owner is not null or run_at <= clock_timestamp()')).length ===
+        0,
+      { what: 'the end of all jobs' },
+    ),
+  );
+
   test.each(wrong)('%s', async (_, input, path, code) => {
     const before = await countAllRows(rows);
     expect(await creator.ask(input())).toMatchObject({
