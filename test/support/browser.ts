@@ -5,8 +5,7 @@ import { type Browser, chromium } from 'playwright-core';
 export const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
   existsSync,
 );
-if (CHROMIUM === undefined)
-  console.warn('Nothing is tried in a browser: there is no Chromium in /usr/bin.');
+if (CHROMIUM === undefined) console.warn('Nothing is tried in a browser: there is no Chromium in /usr/bin.');
 
 /** Starts that Chromium without a window, and without what it asks of the network by itself. */
 export function launchBrowser(): Promise<Browser> {
