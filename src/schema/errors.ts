@@ -53,7 +53,7 @@ builder.objectType(NotFoundError, {
 
 export const Scope = builder.enumType('Scope', {
   description:
-    'ADMIN includes WRITE, WRITE includes READ. READ: queries and subscriptions. WRITE: imports, importPlan, tasks, videos. ADMIN: indexes, integrations.',
+    'ADMIN includes WRITE, WRITE includes READ. READ: queries and subscriptions. WRITE: imports, importPlan, tasks, videos, uploads. ADMIN: indexes, integrations, webhook secrets.',
   values: SCOPES,
 });
 
