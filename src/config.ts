@@ -125,7 +125,7 @@ const settings = z.object({
   SLUICE_ALLOW_FOLDERS: folders,
   SLUICE_AWS_DEFAULT_CREDENTIALS: flag.optional(),
   SLUICE_ALLOW_ORIGINS: list,
-  SLUICE_SOCKETS_PER_KEY: count(20),
+  SLUICE_SOCKETS_PER_KEY: z.coerce.number().int().min(1).max(100_000).default(20),
   SLUICE_TRUSTED_PROXIES: networks,
   SLUICE_UPLOAD_MAX_BYTES: z.coerce
     .number()

@@ -36,12 +36,16 @@ const http = createHttpServer({
   host: '127.0.0.1',
   port: 0,
   allowOrigins: [],
+  socketsPerKey: 100_000,
   log: pino({ level: 'warn' }),
   schema,
   authenticate: async () => viewer,
   createContext: (of) => ({ viewer: of }),
   deadlineSeconds: () => 10,
-  media: { urls: { verify: () => null }, find: async () => null },
+  media: {
+    urls: { verify: () => null, verifyProduct: () => null },
+    files: { original: async () => 'GONE', product: async () => 'GONE' },
+  },
   health: async () => ({}),
 });
 

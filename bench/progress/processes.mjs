@@ -58,6 +58,8 @@ export async function startApi({ url, dataDir }) {
         SLUICE_DATA_DIR: dataDir,
         SLUICE_SECRET_KEY: Buffer.alloc(32, 7).toString('base64'),
         SLUICE_PRODUCTION: '0',
+        // All subscribers of a run come with one key.
+        SLUICE_SOCKETS_PER_KEY: '100000',
         SLUICE_LOG_LEVEL: 'warn',
       },
     },
