@@ -27,8 +27,8 @@ export interface WorkCall {
 export interface ScriptedWork extends ProductWork {
   /** false: each call waits until the test takes it. */
   isAutomatic: boolean;
-  /** The next call that waits. */
-  next(): Promise<WorkCall>;
+  /** The next call that waits; until there is one, does again what brings it about. */
+  next(cause?: () => Promise<unknown>): Promise<WorkCall>;
   /** How many calls go on. */
   running(): number;
 }
@@ -67,7 +67,14 @@ export function scriptWork(): ScriptedWork {
   const work: ScriptedWork = {
     isAutomatic: true,
     running: () => running,
-    next: () => waitFor(() => waiting.shift(), { what: 'media work' }),
+    next: (cause) =>
+      waitFor(
+        async () => {
+          await cause?.();
+          return waiting.shift();
+        },
+        { what: 'media work' },
+      ),
     async work(options, listener) {
       running += 1;
       try {

@@ -114,8 +114,8 @@ async function uploadInPage(given: { server: string; token: string; file: string
     });
   const states: Seen['states'] = [];
   let watched: Promise<unknown> = Promise.resolve();
-  // biome-ignore lint/suspicious/noExplicitAny: the script of the page has put it there
-  const { Upload } = (globalThis as any).tus;
+  // The script of the page has put it there.
+  const { Upload } = (globalThis as unknown as { tus: typeof import('tus-js-client') }).tus;
   const error = await new Promise<string | null>((resolve) => {
     const upload = new Upload(new Blob([bytes]), {
       endpoint: `${given.server}/uploads`,
@@ -124,7 +124,7 @@ async function uploadInPage(given: { server: string; token: string; file: string
       metadata: { filename: 'page.mp4' },
       retryDelays: null,
       async onUploadUrlAvailable() {
-        const uploadId = upload.url.slice(upload.url.lastIndexOf('/') + 1);
+        const uploadId = upload.url?.slice(upload.url.lastIndexOf('/') + 1);
         const query = `mutation { createTask(input: { from: { uploadId: "${uploadId}" } }) { ... on CreateTaskSuccess { task { id } } } }`;
         let id = '';
         await run(query, (payload: { data: { createTask: { task: { id: string } } } }) => {

@@ -23,7 +23,10 @@ beforeAll(async () => {
 });
 
 afterEach(async () => {
-  await rows.all(`delete from jobs where kind = 'deliver-webhook'`);
+  // In the order in which jobs that are postponed together are locked, or each could wait for the other.
+  await rows.all(`with ended as materialized
+    (select id from jobs where kind = 'deliver-webhook' order by id for update)
+    delete from jobs using ended where jobs.id = ended.id`);
   await rows.all('delete from webhook_deliveries');
 });
 

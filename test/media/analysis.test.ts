@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { ANALYZERS, type AnalyzerTable } from '../../src/media/analysis/analyzers.ts';
 import { type AnalysisWork, runAnalysis } from '../../src/media/analysis/run-analysis.ts';
 import { type ProductOutcome, productSchemas } from '../../src/media/products.ts';
-import { type FilteredClip, FRAME_RATE, makeFilteredClip } from './support/filtered-clip.ts';
+import { encodeFilterClip, type FilterClip } from './support/filter-clip.ts';
 import { useFolder } from './support/pool.ts';
 import { readPicture } from './support/read-picture.ts';
 
@@ -15,6 +15,7 @@ const SMALL = 'size=320x180:rate=25';
 const LIGHTS = 'if(lt(X\\,440)\\,0\\,if(lt(X\\,540)\\,166\\,192))';
 const COLOURS = ['red', 'lime', 'blue', 'white', 'yellow'] as const;
 
+const FRAME_RATE = 25;
 const CLIPS = {
   cuts: {
     filters: seconds([
@@ -39,7 +40,7 @@ const CLIPS = {
   uneven: { filters: `testsrc2=${SMALL}:duration=3,select='lt(t\\,1)+not(mod(n\\,5))'` },
   turned: {
     filters: `color=red:${SIZE}:duration=1,drawbox=x=320:w=320:h=360:color=blue:t=fill`,
-    turned: true,
+    rotation: 90,
   },
   wide: {
     filters: 'color=red:size=1440x1080:rate=25:duration=1,setsar=4/3',
@@ -54,12 +55,18 @@ const CLIPS = {
   },
   colours: { filters: seconds(COLOURS.map((colour) => `color=${colour}:${SIZE}:duration=1`)) },
   late: { filters: `testsrc2=${SIZE}:duration=2,setpts=PTS+30/TB`, muxer: 'mpegts' },
-} as const satisfies Record<string, FilteredClip>;
+} as const satisfies Record<string, FilterClip>;
 
 const inFolder = useFolder();
 let made = 0;
 beforeAll(async () => {
-  for (const [name, clip] of Object.entries(CLIPS)) await makeFilteredClip(inFolder(name), clip);
+  const common = { frameRate: FRAME_RATE, crf: 18, gop: 50 };
+  for (const [name, clip] of Object.entries(CLIPS))
+    await encodeFilterClip(inFolder(name), {
+      ...common,
+      ...clip,
+      filters: `${clip.filters},settb=1/${FRAME_RATE}`,
+    });
 });
 
 interface Analysis {

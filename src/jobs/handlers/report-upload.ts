@@ -2,6 +2,7 @@ import { overallFraction } from '../../services/stages.ts';
 import type { Transfer } from '../../services/transfer-task.ts';
 import type { ClaimedJob } from '../job.ts';
 import type { HandlerDeps } from './deps.ts';
+import { reporterOf } from './reporter.ts';
 
 interface Figures {
   /** 0 to 1. */
@@ -17,12 +18,7 @@ export function reportUpload(
   { stageFraction, bytesDone, bytesTotal }: Figures,
 ): void {
   progress.report({
-    taskId: task.id,
-    importId: task.importId,
-    teamId: task.teamId,
-    jobId: job.id,
-    claim: job.claim,
-    attempt: task.attempts,
+    ...reporterOf(job, task),
     stage: 'UPLOAD',
     stageFraction,
     fraction: overallFraction(task.stages, 'UPLOAD', stageFraction),

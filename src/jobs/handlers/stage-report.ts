@@ -7,6 +7,7 @@ import { indexingFraction } from '../../services/stages.ts';
 import { LeaseLostError } from '../errors.ts';
 import type { ClaimedJob } from '../job.ts';
 import type { HandlerDeps } from './deps.ts';
+import { reporterOf } from './reporter.ts';
 
 /** Stages that begin or end at about the same time are noted together; in milliseconds. */
 const NOTE_MS = 150;
@@ -92,12 +93,7 @@ export function createStageReport(
     const whole = [...ends.keys()].map((product) => [product, 1] as const);
     // Those that have ended are told, too: until that is noted they are shown as running, and would go back to where they began.
     progress.report({
-      taskId: task.id,
-      importId: task.importId,
-      teamId: task.teamId,
-      jobId: job.id,
-      claim: job.claim,
-      attempt: task.attempts,
+      ...reporterOf(job, task),
       stage: first[0],
       stageFraction: first[1],
       stageFractions: Object.fromEntries(fractions),

@@ -1,10 +1,9 @@
 import { readdir } from 'node:fs/promises';
-import { AV_LOG_QUIET, AVCOL_TRC_BT709, AVCOL_TRC_SMPTE2084 } from 'node-av/constants';
-import { Log } from 'node-av/lib';
-import { beforeAll, describe, expect, it } from 'vitest';
-import { type ClipSpec, makeClips } from '../../../src/demo/clips.ts';
+import { AVCOL_TRC_BT709, AVCOL_TRC_SMPTE2084 } from 'node-av/constants';
+import { describe, expect, it } from 'vitest';
+import type { ClipSpec } from '../../../src/demo/clips.ts';
 import { type DecodedTrack, decodeTrack } from '../support/decode-track.ts';
-import { expectWhole, FRAMES, makeInto, SECONDS } from '../support/make-stream.ts';
+import { expectWhole, FRAMES, makeInto, useClips } from '../support/make-stream.ts';
 import { useFolder } from '../support/pool.ts';
 
 const LATER = { output_ts_offset: '300' };
@@ -43,22 +42,9 @@ const CLIPS = {
   fields: { container: 'ts', videoCodec: 'mpeg2video', audioCodec: null, interlaced: true },
   hdr: { videoCodec: 'hevc', pixelFormat: 'yuv420p10le', hdr: true, audioCodec: null },
 } as const satisfies Record<string, ClipSpec>;
-type Name = keyof typeof CLIPS;
 
 const inFolder = useFolder();
-let paths: ReadonlyMap<string, string>;
-beforeAll(async () => {
-  Log.setLevel(AV_LOG_QUIET);
-  const specs = Object.entries(CLIPS).map(([name, spec]) => ({
-    width: 320,
-    height: 180,
-    seconds: SECONDS,
-    ...spec,
-    name,
-  }));
-  paths = await makeClips(specs, inFolder('clips'));
-}, 60_000);
-const pathOf = (name: Name): string => paths.get(name) ?? '';
+const pathOf = useClips(inFolder, CLIPS);
 
 const make = (path: string, ladder: readonly number[] = []) =>
   makeInto(inFolder(`made-${crypto.randomUUID()}`), path, ladder);

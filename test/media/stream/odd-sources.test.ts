@@ -1,11 +1,9 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
-import { AV_LOG_QUIET } from 'node-av/constants';
-import { Log } from 'node-av/lib';
-import { beforeAll, describe, expect, it } from 'vitest';
-import { type ClipSpec, makeClips } from '../../../src/demo/clips.ts';
+import { describe, expect, it } from 'vitest';
+import type { ClipSpec } from '../../../src/demo/clips.ts';
 import { MediaRejectedError } from '../../../src/media/errors.ts';
 import { makeStream } from '../../../src/media/stream/make-stream.ts';
-import { expectWhole, FRAMES, makeInto, SECONDS } from '../support/make-stream.ts';
+import { expectWhole, FRAMES, makeInto, SECONDS, useClips } from '../support/make-stream.ts';
 import { writeMonoTone } from '../support/mono-tone.ts';
 import { patchBox, words } from '../support/mp4-surgery.ts';
 import { useFolder } from '../support/pool.ts';
@@ -26,19 +24,8 @@ const CLIPS = {
 } as const satisfies Record<string, ClipSpec>;
 
 const inFolder = useFolder();
-let paths: ReadonlyMap<string, string>;
-beforeAll(async () => {
-  Log.setLevel(AV_LOG_QUIET);
-  const specs = Object.entries(CLIPS).map(([name, spec]) => ({
-    width: 320,
-    height: 180,
-    seconds: SECONDS,
-    ...spec,
-    name,
-  }));
-  paths = await makeClips(specs, inFolder('clips'));
-}, 60_000);
-const pathOf = (name: keyof typeof CLIPS): string => paths.get(name) ?? '';
+const pathOf = useClips(inFolder, CLIPS);
+
 const make = (path: string) => makeInto(inFolder(`made-${crypto.randomUUID()}`), path);
 
 describe('a broadcast', () => {

@@ -1,6 +1,9 @@
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { expect } from 'vitest';
+import { AV_LOG_QUIET } from 'node-av/constants';
+import { Log } from 'node-av/lib';
+import { beforeAll, expect } from 'vitest';
+import { type ClipSpec, makeClips } from '../../../src/demo/clips.ts';
 import { type ProductResults, streamSchema } from '../../../src/media/products.ts';
 import { makeStream } from '../../../src/media/stream/make-stream.ts';
 import { type DecodedTrack, decodeTrack } from './decode-track.ts';
@@ -15,6 +18,21 @@ export interface MadeStream {
   readonly playlist: string;
   readonly folder: string;
   decode(name: string): Promise<DecodedTrack>;
+}
+
+/** Encodes small clips before the tests of a file. @returns the path of each by its name */
+export function useClips<Name extends string>(
+  inFolder: (name: string) => string,
+  clips: Readonly<Record<Name, ClipSpec>>,
+): (name: Name) => string {
+  let paths: ReadonlyMap<string, string>;
+  beforeAll(async () => {
+    Log.setLevel(AV_LOG_QUIET);
+    const small = { width: 320, height: 180, seconds: SECONDS };
+    const specs = Object.entries<ClipSpec>(clips).map(([name, spec]) => ({ ...small, ...spec, name }));
+    paths = await makeClips(specs, inFolder('clips'));
+  }, 60_000);
+  return (name) => paths.get(name) ?? '';
 }
 
 /** Makes a stream in a new folder, and sees that nothing else is left in it. */

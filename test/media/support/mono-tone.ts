@@ -1,7 +1,8 @@
 import { AV_CHANNEL_LAYOUT_MONO, AV_SAMPLE_FMT_S16 } from 'node-av/constants';
 import { FFmpegError, FormatContext, Rational } from 'node-av/lib';
-import { createTrack, findEncoder, openEncoder } from '../../../src/demo/encode-track.ts';
+import { findEncoder, openEncoder } from '../../../src/demo/encode-track.ts';
 import { openFrameSource } from '../../../src/demo/pictures.ts';
+import { writeTrack } from './write-track.ts';
 
 const RATE = 48_000;
 const TONE = `sine=440:sample_rate=${RATE}:duration=3,aformat=sample_fmts=s16:channel_layouts=mono,asetnsamples=1152:p=0`;
@@ -21,14 +22,5 @@ export async function writeMonoTone(path: string): Promise<void> {
   context.timeBase = new Rational(1, RATE);
   context.bitRate = 96_000n;
   openEncoder(context, codec, {});
-  const track = createTrack({ output, context, source });
-  try {
-    FFmpegError.throwIfError(output.openOutputSync(), path);
-    FFmpegError.throwIfError(output.writeHeaderSync(), 'header');
-    while (track.step());
-    FFmpegError.throwIfError(output.writeTrailerSync(), 'trailer');
-    output.closeOutputSync();
-  } finally {
-    track.close();
-  }
+  writeTrack(path, { output, context, source });
 }
