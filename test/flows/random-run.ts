@@ -15,6 +15,7 @@ import {
   insertPlayedImport,
   type PlayedImport,
   playChanges,
+  removePlayedImport,
   type Site,
   storedStates,
   type TaskState,
@@ -318,5 +319,6 @@ export async function playRandomRun(site: Site, run: RandomRun): Promise<void> {
     site.listen.thaw();
     await Promise.allSettled(subscribers.map(({ ended }) => ended));
     await endPlayedImport(site, canary);
+    for (const played of [watched, canary]) await removePlayedImport(site, played);
   }
 }

@@ -129,7 +129,10 @@ const STATEMENTS: Readonly<Record<Exclude<Change['kind'], 'insert' | 'reject'>, 
      on conflict (task_id) do update set version = p.version + 1, attempt = excluded.attempt, bytes_done = p.bytes_done + 1,
        fraction = case when p.attempt = excluded.attempt then least(0.9, p.fraction + 0.03) else 0.01 end`,
   ],
-  delete: ['delete from task_progress where task_id = $1', 'delete from tasks where id = $1 and ordinal > 0'],
+  delete: [
+    'delete from task_progress where task_id = $1 and task_id in (select id from tasks where ordinal > 0)',
+    'delete from tasks where id = $1 and ordinal > 0',
+  ],
   all: [
     `update tasks set metadata = jsonb_build_object('n', coalesce((metadata ->> 'n')::int, 0) + 1)
           where id in (select id from tasks where import_id = $1 order by id for update)`,
@@ -235,4 +238,10 @@ export async function storedStates({ rows }: Site, importId: string): Promise<Re
     [importId],
   );
   return Object.fromEntries(stored.map(({ id, ...state }) => [toPublicId('Task', id), state]));
+}
+
+/** Removes an import that has ended, so that later runs read no longer lists for it. */
+export async function removePlayedImport({ rows }: Site, { importId }: PlayedImport): Promise<void> {
+  await rows.all('delete from tasks where import_id = $1', [importId]);
+  await rows.all('delete from imports where id = $1', [importId]);
 }
