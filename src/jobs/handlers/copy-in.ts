@@ -1,6 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
 import { Readable } from 'node:stream';
-import type { StoredPartial } from '../../db/tables/tasks.ts';
 import { taskPrefix } from '../../services/end-task.ts';
 import { fileOf } from '../../services/task-file.ts';
 import { type Copied, rememberPartial, type Transfer } from '../../services/transfer-task.ts';
@@ -9,6 +8,7 @@ import type { Storage, StorageWriter } from '../../storage/adapter.ts';
 import type { ClaimedJob } from '../job.ts';
 import { assertPromised } from './assert-promised.ts';
 import type { HandlerDeps } from './deps.ts';
+import { createPartialNotes } from './partial-notes.ts';
 import { reportUpload } from './report-upload.ts';
 import { takeUpload } from './take-upload.ts';
 
@@ -39,12 +39,13 @@ export async function copyIn(deps: HandlerDeps, { job, transfer, signal }: CopyO
   const file = await fileOf(deps.services, task);
   const storageKey = `${taskPrefix(task)}/${job.claim}/original`;
   const writer = await deps.storage.create(storageKey);
-  const note = createNotes(deps, job);
-  // Only what was noted with its version is of use to a later attempt.
-  let isNoted = false;
+  const notes = createPartialNotes(deps, job);
+  let isCommitted = false;
+  // Only what has a version is of use to a later attempt.
+  let isOfUse = false;
   try {
     const from = await resumeFrom(deps, { job, transfer, writer, storageKey });
-    isNoted = from !== null;
+    isOfUse = from !== null;
     const { bytes, sha256, version } = await download(file, {
       writer,
       ...(from ? { from } : {}),
@@ -52,36 +53,23 @@ export async function copyIn(deps: HandlerDeps, { job, transfer, signal }: CopyO
       maxBytes: requirements.maxSize,
       signal,
       onVersion: (found) => {
-        isNoted = found !== null;
-        if (found !== null) note({ key: storageKey, version: found });
+        isOfUse = found !== null;
+        notes.begin(found === null ? null : { key: storageKey, version: found }, from !== null);
       },
-      onProgress: (bytesDone, bytesTotal) => report(deps, { job, transfer }, { bytesDone, bytesTotal }),
+      onProgress: (bytesDone, bytesTotal) => {
+        notes.progress(bytesDone);
+        report(deps, { job, transfer }, { bytesDone, bytesTotal });
+      },
     });
     assertPromised(task, sha256);
     await writer.commit();
+    isCommitted = true;
     return { sha256, storageKey, bytes, version };
   } finally {
     // Keeps what is there for a later attempt; nothing is left to do after a commit.
-    await (isNoted ? writer.close() : writer.discard());
+    if (!isCommitted) await notes.end();
+    await (isOfUse ? writer.close() : writer.discard());
   }
-}
-
-/**
- * Notes what is being copied, one after the other. Without it, a later attempt begins at byte 0: nothing that this one has to
- * wait for, or to fail of.
- */
-function createNotes({ services }: HandlerDeps, job: ClaimedJob): (partial: StoredPartial) => void {
-  let last: Promise<void> = Promise.resolve();
-  return (partial) => {
-    last = last
-      .then(() => rememberPartial(services, job, partial))
-      .catch((error: unknown) =>
-        services.log.warn(
-          { err: error, taskId: job.subjectId },
-          'what is copied was not noted for a later attempt',
-        ),
-      );
-  };
 }
 
 /** Takes over what an earlier attempt left, and then has it away: one copy of it is enough. */
