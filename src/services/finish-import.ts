@@ -1,11 +1,16 @@
 import { sql } from 'drizzle-orm';
 import { databaseNow } from '../db/tables/types.ts';
 import { transaction } from '../db/transaction.ts';
+import type { Change } from '../events/changes.ts';
 import { deliverWebhook, retryImport } from '../jobs/definitions.ts';
 import type { Services } from './deps.ts';
 import { type FinishedRun, planWebhook } from './webhook-message.ts';
 
 type Deps = Pick<Services, 'db' | 'changes' | 'jobs' | 'secrets'>;
+
+/** Whether it looks as if nothing of an import, under the name i, were open: only then is it worth a lock. */
+const mayBeOver = sql.raw(`(i.finished_at is null and i.state in ('STARTED', 'CANCELED')
+  and not exists (select from tasks o where o.import_id = i.id and o.finished_at is null))`);
 
 /**
  * Ends an import whose planning is over and whose tasks have all ended, once: sets its state and keeps its counts. Why its
@@ -65,7 +70,25 @@ const finishStatement = (importId: string) => sql`
  * no end without one. Safe to call at any time, from anywhere, any number of times.
  */
 export async function finishImport(deps: Deps, importId: string): Promise<void> {
-  if (!(await mayBeOver(deps, importId))) return;
+  const { rows } = await deps.db.execute(
+    sql`select from imports i where i.id = ${importId} and ${mayBeOver}`,
+  );
+  if (rows.length > 0) await endImport(deps, importId);
+}
+
+/** What follows the commit of anything that a task's job has come to: its watchers are told, and its import ends if that was the last one. */
+export async function followTask(deps: Deps, taskId: string): Promise<void> {
+  const { rows } = await deps.db.execute<Change & { isOver: boolean } & Record<string, unknown>>(sql`
+    select t.team_id as "teamId", t.import_id as "importId",
+           t.finished_at is not null and exists (select from imports i where i.id = t.import_id and ${mayBeOver}) as "isOver"
+      from tasks t where t.id = ${taskId}`);
+  const [task] = rows;
+  if (!task) return;
+  deps.changes.announce(task);
+  if (task.isOver && task.importId !== null) await endImport(deps, task.importId);
+}
+
+async function endImport(deps: Deps, importId: string): Promise<void> {
   const finished = await transaction(deps.db, async (tx) => {
     // A statement of its own: what is counted then has to be seen after the lock, not as it was while waiting for it.
     await tx.execute(sql`select from imports where id = ${importId} for update`);
@@ -80,19 +103,8 @@ export async function finishImport(deps: Deps, importId: string): Promise<void> 
   }
 }
 
-/** Whether it looks as if nothing of the import were open: only then is it worth a lock. */
-async function mayBeOver({ db }: Deps, importId: string): Promise<boolean> {
-  const { rows } = await db.execute(sql`
-    select from imports i where i.id = ${importId} and i.state in ('STARTED', 'CANCELED') and i.finished_at is null
-       and not exists (select from tasks t where t.import_id = i.id and t.finished_at is null)`);
-  return rows.length > 0;
-}
-
 /** Ends every import that should have ended: what a process left behind that died between its commit and its call of finishImport. */
 export async function finishImports(deps: Deps): Promise<void> {
-  const { rows } = await deps.db.execute<{ id: string }>(sql`
-    select i.id from imports i
-     where i.finished_at is null and i.state in ('STARTED', 'CANCELED')
-       and not exists (select from tasks t where t.import_id = i.id and t.finished_at is null)`);
-  for (const row of rows) await finishImport(deps, row.id);
+  const { rows } = await deps.db.execute<{ id: string }>(sql`select i.id from imports i where ${mayBeOver}`);
+  for (const row of rows) await endImport(deps, row.id);
 }

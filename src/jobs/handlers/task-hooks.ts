@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm';
 import type { Transaction } from '../../db/client.ts';
 import type { StoredError } from '../../db/tables/tasks.ts';
 import { lockOpenTask, type TaskRow, waitAgain } from '../../services/end-task.ts';
-import { finishImport } from '../../services/finish-import.ts';
+import { followTask } from '../../services/finish-import.ts';
 import type { Failure, JobHandler, ReleaseReason, Wait } from '../handler.ts';
 import type { ClaimedJob } from '../job.ts';
 import type { HandlerDeps } from './deps.ts';
@@ -42,13 +42,7 @@ export function createTaskHooks(
       ),
     async afterCommit(job) {
       progress.forget(job.subjectId);
-      const task = await services.db.query.tasks.findFirst({
-        where: { id: job.subjectId },
-        columns: { teamId: true, importId: true, finishedAt: true },
-      });
-      if (!task) return;
-      services.changes.announce(task);
-      if (task.importId !== null && task.finishedAt !== null) await finishImport(services, task.importId);
+      await followTask(services, job.subjectId);
     },
   };
 }
