@@ -12,11 +12,11 @@ const MAX_ATTEMPTS = 6;
 const BASE_DELAY_MS = 10;
 
 /**
- * Runs `work` and repeats it when Postgres ended it as the victim of a deadlock (40P01) or of a serialization
+ * Runs `work`, one statement that is a transaction of its own, and repeats it when Postgres ended it as the victim of a deadlock (40P01) or of a serialization
  * failure (40001): six runs in all, with jittered pauses that double from 10 ms on. Any other error is thrown
  * at once, the last of these two kinds after the sixth run.
  */
-async function withRetry<T>(work: () => Promise<T>): Promise<T> {
+export async function repeated<T>(work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await work();
@@ -38,7 +38,7 @@ export function transaction<T>(
   work: (tx: Transaction) => Promise<T>,
   config?: PgTransactionConfig,
 ): Promise<T> {
-  return withRetry(() => runOnce(db, work, config));
+  return repeated(() => runOnce(db, work, config));
 }
 
 /**

@@ -1,3 +1,4 @@
+import { type SQL, sql } from 'drizzle-orm';
 import type { Database, Transaction } from '../db/client.ts';
 import { uuidv7 } from '../db/ids.ts';
 import type { JobDefinition } from './define.ts';
@@ -12,6 +13,9 @@ import { releaseClaimed } from './sql/release.ts';
 import { deleteJobsOf } from './sql/remove.ts';
 
 export { createJobSignal, type JobSignal } from './signal.ts';
+
+/** The kinds of what was enqueued in transactions, for as long as somebody knows the transaction. */
+const enqueuedKinds = new WeakMap<object, Set<string>>();
 
 /** A job to be enqueued. */
 export interface NewJob<P> {
@@ -52,11 +56,26 @@ export async function enqueueMany<P>(
   jobs: readonly NewJob<P>[],
 ): Promise<number> {
   if (jobs.length === 0) return 0;
+  if (jobs.some(({ runAt }) => runAt === undefined)) note(tx, definition.kind);
   return insertJobs(
     tx,
     definition.kind,
     jobs.map((job) => toRow(definition, job)),
   );
+}
+
+function note(tx: object, kind: string): void {
+  const kinds = enqueuedKinds.get(tx);
+  if (kinds) kinds.add(kind);
+  else enqueuedKinds.set(tx, new Set([kind]));
+}
+
+/**
+ * The kinds of which something was enqueued in a transaction that is due at once: whom to wake after its commit. A wake-up
+ * makes every worker look for jobs of that kind, so that one for nothing costs as much as one for a job.
+ */
+export function enqueuedIn(tx: Transaction): readonly string[] {
+  return [...(enqueuedKinds.get(tx) ?? [])];
 }
 
 /**
@@ -131,6 +150,15 @@ export async function removeJobs(
  */
 export async function assertClaim(tx: Transaction, job: ClaimToken): Promise<void> {
   if (!(await lockClaimed(tx, job))) throw new LeaseLostError(job);
+}
+
+/**
+ * The same as a condition of a statement that changes what the caller has locked already: it holds for the holder of the job
+ * alone, and its row is locked until the transaction ends. Where the condition has kept the change from being made, the claim
+ * is over.
+ */
+export function whileClaimed({ id, claim, owner }: ClaimToken): SQL {
+  return sql`exists (select from jobs where id = ${id} and claim = ${claim} and owner = ${owner} for update)`;
 }
 
 /** Whether a claim is not over. It may be by the time that the caller hears of it: what is written is fenced by `assertClaim`. */

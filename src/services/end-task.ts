@@ -1,11 +1,13 @@
-import { asc, eq, inArray, type SQL, sql } from 'drizzle-orm';
+import { and, asc, eq, inArray, type SQL, sql } from 'drizzle-orm';
 import type { PgUpdateSetSource } from 'drizzle-orm/pg-core';
 import type { Transaction } from '../db/client.ts';
 import { uuidv7 } from '../db/ids.ts';
 import { type StoredError, taskProgress, tasks } from '../db/tables/tasks.ts';
 import { databaseNow } from '../db/tables/types.ts';
 import { deleteObjects } from '../jobs/definitions.ts';
-import { enqueue } from '../jobs/queue.ts';
+import { LeaseLostError } from '../jobs/errors.ts';
+import type { ClaimedJob, ClaimToken } from '../jobs/job.ts';
+import { enqueue, finishJob, whileClaimed } from '../jobs/queue.ts';
 import { closeStages, productsOf, rewindStages } from './stages.ts';
 
 export type TaskRow = typeof tasks.$inferSelect;
@@ -24,7 +26,12 @@ const OPEN_STATUSES = ['PENDING', 'UPLOADING', 'VALIDATING', 'QUEUED', 'INDEXING
  */
 export async function lockOpenTask(tx: Transaction, taskId: string): Promise<TaskRow | null> {
   const [row] = await tx.select().from(tasks).where(eq(tasks.id, taskId)).for('update');
-  return row && inList(OPEN_STATUSES, row.status) ? row : null;
+  return row && isOpen(row) ? row : null;
+}
+
+/** Whether a task runs or waits. */
+export function isOpen({ status }: Pick<TaskRow, 'status'>): boolean {
+  return inList(OPEN_STATUSES, status);
 }
 
 /** Locks tasks for the rest of the transaction, in the order of their ids. */
@@ -57,13 +64,42 @@ async function takeProgress(
 
 type Change = PgUpdateSetSource<typeof tasks>;
 
-/** Moves a locked task to another status, or changes it within its status. */
-export async function moveTask(tx: Transaction, task: TaskRow, change: Change): Promise<void> {
+const toSet = (task: TaskRow, change: Change) => {
   const moved = change.status !== undefined && change.status !== task.status;
-  await tx
+  return { ...change, progressedAt: databaseNow, ...(moved ? { updatedAt: databaseNow } : {}) };
+};
+
+/**
+ * Moves a locked task to another status, or changes it within its status. A task has many indexes, and each change is an entry
+ * in nearly all of them: what is known at once is stored at once.
+ */
+export async function moveTask(tx: Transaction, task: TaskRow, change: Change): Promise<void> {
+  await tx.update(tasks).set(toSet(task, change)).where(eq(tasks.id, task.id));
+}
+
+/**
+ * The same for a run of the task's job, which locks the job's row too.
+ * @throws {LeaseLostError} when another worker has the job
+ */
+export async function moveClaimedTask(
+  tx: Transaction,
+  { job, task, change }: { readonly job: ClaimToken; readonly task: TaskRow; readonly change: Change },
+): Promise<void> {
+  const { rowCount } = await tx
     .update(tasks)
-    .set({ ...change, progressedAt: databaseNow, ...(moved ? { updatedAt: databaseNow } : {}) })
-    .where(eq(tasks.id, task.id));
+    .set(toSet(task, change))
+    .where(and(eq(tasks.id, task.id), whileClaimed(job)));
+  if (rowCount === 0) throw new LeaseLostError(job);
+}
+
+/**
+ * Ends a locked task's job, and what was reported of its run. Jobs before progress, as whoever writes the progress locks them:
+ * the other way round is a deadlock.
+ * @throws {LeaseLostError} when another worker has the job
+ */
+export async function finishJobOfTask(tx: Transaction, job: ClaimedJob): Promise<void> {
+  await finishJob(tx, job);
+  await tx.execute(sql`delete from task_progress where task_id = ${job.subjectId}`);
 }
 
 /** Ends a locked task as FAILED, and its bytes with it, but for those of an upload. */
@@ -111,6 +147,7 @@ export async function endAsSkipped(tx: Transaction, task: TaskRow, skip: Skip): 
     ...skip,
     bytesDone,
     bytesTotal,
+    systemMetadata: task.systemMetadata,
     status: 'SKIPPED',
     outcome: 'SKIPPED',
     fraction: 1,
@@ -135,6 +172,7 @@ export async function completeTask(
   await moveTask(tx, task, {
     bytesDone,
     bytesTotal,
+    systemMetadata: task.systemMetadata,
     stages: closeStages(task.stages, 'SKIPPED', { now }),
     ...change,
     status: 'READY',

@@ -5,10 +5,9 @@ import type { StoredError } from '../db/tables/tasks.ts';
 import { databaseNow } from '../db/tables/types.ts';
 import { videos } from '../db/tables/videos.ts';
 import { transaction } from '../db/transaction.ts';
-import { settleContent } from '../jobs/definitions.ts';
 import { LeaseLostError } from '../jobs/errors.ts';
 import type { ClaimedJob } from '../jobs/job.ts';
-import { assertClaim, finishJob } from '../jobs/queue.ts';
+import { enqueuedIn, finishJob } from '../jobs/queue.ts';
 import { releaseClaim, settleClaim } from './content-claims.ts';
 import type { Services } from './deps.ts';
 import {
@@ -18,7 +17,7 @@ import {
   endAsFailed,
   endAsSkipped,
   lockOpenTask,
-  moveTask,
+  moveClaimedTask,
   type TaskRow,
   versionOf,
 } from './end-task.ts';
@@ -62,15 +61,15 @@ export async function beginIndexing(services: Services, job: ClaimedJob): Promis
         : { stages: rewindStages(locked.stages), fraction: storedFraction(locked.stages) }),
       attempts: locked.attempts + (isAttempt ? 1 : 0),
     };
-    await moveTask(tx, locked, {
+    const begun = {
       ...change,
-      status: 'INDEXING',
+      status: 'INDEXING' as const,
       startedAt: isAttempt ? databaseNow : locked.startedAt,
       waitingFor: null,
       nextAttemptAt: null,
       error: null,
-    });
-    await assertClaim(tx, job);
+    };
+    await moveClaimedTask(tx, { job, task: locked, change: begun });
     return { ...locked, ...change };
   });
   if (task) services.changes.announce(task);
@@ -98,7 +97,7 @@ export async function finishIndexing(
   job: ClaimedJob,
   made: MadeProducts | null,
 ): Promise<void> {
-  const task = await transaction(services.db, async (tx) => {
+  const { task, kinds } = await transaction(services.db, async (tx) => {
     const locked = await lockOpenTask(tx, job.subjectId);
     if (locked?.status !== 'INDEXING') throw new LeaseLostError(job);
     await finishJob(tx, job);
@@ -116,10 +115,10 @@ export async function finishIndexing(
       // Another attempt may have left what it made.
       if (job.claims > 1) await discardProducts(tx, ended);
     }
-    return locked;
+    return { task: locked, kinds: enqueuedIn(tx) };
   });
   services.changes.announce(task);
-  services.jobs.wake(settleContent.kind);
+  for (const kind of kinds) services.jobs.wake(kind);
 }
 
 async function lockVideoOf(tx: Transaction, task: TaskRow): Promise<VideoRow | null> {

@@ -10,12 +10,3 @@ export async function rememberSource(tx: Transaction, task: TaskRow, videoId: st
     values (${task.indexId}, ${task.sourceHash}, ${task.sourceVersion}, ${task.sha256}, ${videoId})
     on conflict (index_id, source) do update set version = excluded.version, sha256 = excluded.sha256, video_id = excluded.video_id`);
 }
-
-/** The SHA-256 of what the task's source held when it came in before, if it still is that version; else null. */
-export async function unchangedContent(tx: Transaction, task: TaskRow): Promise<string | null> {
-  if (task.sourceHash === null || task.sourceVersion === null) return null;
-  const source = await tx.query.sourceVersions.findFirst({
-    where: { indexId: task.indexId, source: task.sourceHash, version: task.sourceVersion },
-  });
-  return source?.sha256 ?? null;
-}

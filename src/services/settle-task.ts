@@ -4,16 +4,17 @@ import { databaseNow } from '../db/tables/types.ts';
 import type { StoredSystemMetadata } from '../db/tables/videos.ts';
 import { videos } from '../db/tables/videos.ts';
 import { transaction } from '../db/transaction.ts';
-import { deleteObjects, indexVideo, processVideo } from '../jobs/definitions.ts';
+import { indexVideo, processVideo } from '../jobs/definitions.ts';
 import { LeaseLostError } from '../jobs/errors.ts';
 import type { ClaimedJob } from '../jobs/job.ts';
-import { enqueue, finishJob } from '../jobs/queue.ts';
+import { enqueue, enqueuedIn, finishJob } from '../jobs/queue.ts';
 import { admitTask } from './admit-task.ts';
 import { claimContent, releaseClaim } from './content-claims.ts';
 import type { Services } from './deps.ts';
 import {
   completeTask,
   deleteTaskObjects,
+  finishJobOfTask,
   lockOpenTask,
   moveTask,
   parentOf,
@@ -23,7 +24,7 @@ import {
 } from './end-task.ts';
 import { differs } from './known-content.ts';
 import { deleteFolders, foldersOf, hlsAskedBy, NOTHING_MADE, replacedSeconds } from './product-files.ts';
-import { rememberSource, unchangedContent } from './remember-source.ts';
+import { rememberSource } from './remember-source.ts';
 import { closeStages, endStage, productsOf, storedFraction } from './stages.ts';
 
 type VideoRow = typeof videos.$inferSelect;
@@ -46,22 +47,16 @@ export async function settleTask(
   job: ClaimedJob,
   systemMetadata: StoredSystemMetadata,
 ): Promise<void> {
-  const task = await transaction(services.db, async (tx) => {
+  const { task, kinds } = await transaction(services.db, async (tx) => {
     const locked = await lockOpenTask(tx, job.subjectId);
     if (locked?.status !== 'VALIDATING') throw new LeaseLostError(job);
     const stages = endStage(locked.stages, 'VALIDATION', { state: 'DONE', now: new Date() });
-    const stored = toStored({ ...locked, systemMetadata, stages });
-    await moveTask(tx, locked, { systemMetadata, stages });
-    // Jobs before progress, as whoever writes the progress locks them: the other way round is a deadlock.
-    await finishJob(tx, job);
-    await tx.execute(sql`delete from task_progress where task_id = ${locked.id}`);
-    await decide(tx, stored, services);
-    return locked;
+    await finishJobOfTask(tx, job);
+    await decide(tx, toStored({ ...locked, systemMetadata, stages }), services);
+    return { task: locked, kinds: enqueuedIn(tx) };
   });
   services.changes.announce(task);
-  services.jobs.wake(indexVideo.kind);
-  services.jobs.wake(processVideo.kind);
-  services.jobs.wake(deleteObjects.kind);
+  for (const kind of kinds) services.jobs.wake(kind);
 }
 
 /** A locked task from VALIDATING on, whose bytes are stored. */
@@ -122,12 +117,17 @@ export const superseded = (videoId: string) => ({
  * Ends a task at its beginning when the content that it would bring is known (from its given SHA-256, or because its
  * source still holds the version that came in before) and is the content of the pair's video, or, where there is no pair,
  * is in the index already: nothing needs to be copied.
+ * @param unchanged the SHA-256 of what its source held when it came in before, if it still holds that
  * @returns whether it did
  */
-export async function settleKnownContent(tx: Transaction, job: ClaimedJob, task: TaskRow): Promise<boolean> {
+export async function settleKnownContent(
+  tx: Transaction,
+  job: ClaimedJob,
+  { task, unchanged }: { readonly task: TaskRow; readonly unchanged: string | null },
+): Promise<boolean> {
   // Of an upload the bytes are here already: they prove what they are.
   const given = task.uploadId === null ? task.expectedSha256 : null;
-  const sha256 = given ?? (await unchangedContent(tx, task));
+  const sha256 = given ?? unchanged;
   if (sha256 === null) return false;
   const video = task.systemName === null ? await lockHolder(tx, task, sha256) : await lockVideo(tx, task);
   if (video?.sha256 !== sha256) return false;
@@ -238,11 +238,7 @@ async function bringIn(tx: Transaction, task: StoredTask): Promise<void> {
   const claim = await claimContent(tx, { indexId, sha256, videoId, taskId: task.id });
   if (task.incremental && claim.taskId !== task.id) {
     if (claim.taskId === null) return await skipSameContent(tx, task, claim.videoId);
-    return await moveTask(tx, task, {
-      status: 'QUEUED',
-      waitingFor: 'SAME_CONTENT',
-      fraction: storedFraction(task.stages),
-    });
+    return await moveTask(tx, task, { ...queued(task), waitingFor: 'SAME_CONTENT' });
   }
   await admitTask(tx, task, null);
   await tx.insert(videos).values({
@@ -273,17 +269,20 @@ async function skipSameContent(tx: Transaction, task: TaskRow, videoId: string):
   });
 }
 
+/** What was found out about a task is stored with the change that it leads to. */
+const queued = ({ stages, systemMetadata }: StoredTask) => ({
+  status: 'QUEUED' as const,
+  fraction: storedFraction(stages),
+  stages,
+  systemMetadata,
+});
+
 async function queueForIndex(
   tx: Transaction,
   task: StoredTask,
   { madeVideo }: { readonly madeVideo: boolean },
 ): Promise<void> {
-  await moveTask(tx, task, {
-    status: 'QUEUED',
-    waitingFor: 'WORKER',
-    fraction: storedFraction(task.stages),
-    madeVideo,
-  });
+  await moveTask(tx, task, { ...queued(task), waitingFor: 'WORKER', madeVideo });
   const isProcessed = productsOf(task.stages).length > 0;
   const definition = isProcessed ? processVideo : indexVideo;
   await enqueue(tx, definition, { subjectId: task.id, teamId: task.teamId, payload: {} });

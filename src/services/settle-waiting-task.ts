@@ -1,5 +1,5 @@
 import { transaction } from '../db/transaction.ts';
-import { deleteObjects, indexVideo, processVideo } from '../jobs/definitions.ts';
+import { enqueuedIn } from '../jobs/queue.ts';
 import type { Services } from './deps.ts';
 import { failTask, lockOpenTask, type TaskRow } from './end-task.ts';
 import { NoRoomError } from './errors.ts';
@@ -20,15 +20,15 @@ export async function settleWaitingTask(
   });
   if (!settled) return null;
   services.changes.announce(settled.task);
-  services.jobs.wake(indexVideo.kind);
-  services.jobs.wake(processVideo.kind);
-  services.jobs.wake(deleteObjects.kind);
+  for (const kind of settled.kinds) services.jobs.wake(kind);
   return settled.waits ? 'WAITS' : settled.task;
 }
 
 interface Settled {
   readonly task: TaskRow;
   readonly waits: boolean;
+  /** Of the jobs that it has led to. */
+  readonly kinds: readonly string[];
 }
 
 async function settle(services: Services, taskId: string): Promise<Settled | null> {
@@ -37,7 +37,7 @@ async function settle(services: Services, taskId: string): Promise<Settled | nul
     if (locked?.waitingFor !== 'SAME_CONTENT') return null;
     await decide(tx, toStored(locked), services);
     const after = await tx.query.tasks.findFirst({ where: { id: taskId }, columns: { waitingFor: true } });
-    return { task: locked, waits: after?.waitingFor === 'SAME_CONTENT' };
+    return { task: locked, waits: after?.waitingFor === 'SAME_CONTENT', kinds: enqueuedIn(tx) };
   });
 }
 
@@ -47,6 +47,6 @@ async function fail(services: Services, taskId: string, { stored }: NoRoomError)
     const locked = await lockOpenTask(tx, taskId);
     if (locked?.waitingFor !== 'SAME_CONTENT') return null;
     await failTask(tx, locked, stored);
-    return { task: locked, waits: false };
+    return { task: locked, waits: false, kinds: enqueuedIn(tx) };
   });
 }

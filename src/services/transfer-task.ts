@@ -1,12 +1,15 @@
-import { sql } from 'drizzle-orm';
-import type { StoredPartial, TaskStatus } from '../db/tables/tasks.ts';
+import { and, eq, sql } from 'drizzle-orm';
+import type { Transaction } from '../db/client.ts';
+import { indexes } from '../db/tables/indexes.ts';
+import { type StoredPartial, tasks } from '../db/tables/tasks.ts';
 import { databaseNow } from '../db/tables/types.ts';
-import { transaction } from '../db/transaction.ts';
+import { sourceVersions } from '../db/tables/videos.ts';
+import { repeated, transaction } from '../db/transaction.ts';
 import { LeaseLostError } from '../jobs/errors.ts';
 import type { ClaimedJob } from '../jobs/job.ts';
-import { assertClaim, finishJob } from '../jobs/queue.ts';
+import { finishJob } from '../jobs/queue.ts';
 import type { Services } from './deps.ts';
-import { lockOpenTask, moveTask, type TaskRow } from './end-task.ts';
+import { isOpen, moveClaimedTask, type TaskRow } from './end-task.ts';
 import { type Requirements, requirementsOf } from './requirements.ts';
 import { settleKnownContent } from './settle-task.ts';
 import { beginStage, endStage, overallFraction, RECEIVED_SHARE, restartStages } from './stages.ts';
@@ -26,13 +29,14 @@ export interface Transfer {
  */
 export async function beginTransfer(services: Services, job: ClaimedJob): Promise<Transfer | null> {
   const begun = await transaction(services.db, async (tx) => {
-    const locked = await lockOpenTask(tx, job.subjectId);
-    if (!locked) {
+    const found = await lockForTransfer(tx, job.subjectId);
+    if (!found) {
       await finishJob(tx, job);
       return null;
     }
+    const { task: locked, index, unchanged } = found;
     const task = { ...locked, attempts: locked.attempts + 1 };
-    if (await settleKnownContent(tx, job, task)) return null;
+    if (await settleKnownContent(tx, job, { task, unchanged })) return null;
     // What a client has sent of itself is done already.
     const done = task.uploadId === null ? 0 : RECEIVED_SHARE;
     const stages = beginStage(restartStages(task.stages), 'UPLOAD', new Date()).map((stage) =>
@@ -45,23 +49,34 @@ export async function beginTransfer(services: Services, job: ClaimedJob): Promis
       fraction: overallFraction(stages, 'UPLOAD', done),
       bytesDone: task.uploadId === null ? 0 : (task.bytesTotal ?? 0),
     };
-    await moveTask(tx, locked, {
-      ...change,
-      startedAt: databaseNow,
-      waitingFor: null,
-      nextAttemptAt: null,
-      error: null,
-    });
-    await assertClaim(tx, job);
-    const index = await tx.query.indexes.findFirst({ where: { id: task.indexId } });
-    return {
-      task: { ...task, ...change },
-      requirements: index ? requirementsOf(services.requirements, index) : services.requirements,
-    };
+    const begun = { ...change, startedAt: databaseNow, waitingFor: null, nextAttemptAt: null, error: null };
+    await moveClaimedTask(tx, { job, task: locked, change: begun });
+    return { task: { ...task, ...change }, requirements: requirementsOf(services.requirements, index) };
   });
   if (!begun) return null;
   services.changes.announce(begun.task);
   return { ...begun, partial: begun.task.partial };
+}
+
+/**
+ * Locks a task that has not ended, and reads what its transfer has to know: the rules of its index, and the SHA-256 of what its
+ * source held when it came in before, if it still is that version.
+ */
+async function lockForTransfer(tx: Transaction, taskId: string) {
+  const { requirements, analyzers } = indexes;
+  const isUnchanged = and(
+    eq(sourceVersions.indexId, tasks.indexId),
+    eq(sourceVersions.source, tasks.sourceHash),
+    eq(sourceVersions.version, tasks.sourceVersion),
+  );
+  const [found] = await tx
+    .select({ task: tasks, index: { requirements, analyzers }, unchanged: sourceVersions.sha256 })
+    .from(tasks)
+    .innerJoin(indexes, eq(indexes.id, tasks.indexId))
+    .leftJoin(sourceVersions, isUnchanged)
+    .where(eq(tasks.id, taskId))
+    .for('update', { of: tasks });
+  return found && isOpen(found.task) ? found : null;
 }
 
 /** Remembers what a later attempt may go on from, should this one not come to its end. */
@@ -86,28 +101,33 @@ export interface Copied {
 }
 
 /**
- * Moves the task from UPLOADING to VALIDATING.
+ * Moves the task from UPLOADING to VALIDATING: one statement, which locks the task and then the job. What is stored serves a later
+ * attempt as well, should this one not come to its end.
+ * @param task as its transfer has begun; it alone changes a task that is UPLOADING
  * @throws {LeaseLostError} when another worker has the job, or the task is not where this attempt left it
  */
-export async function beginValidation(services: Services, job: ClaimedJob, copied: Copied): Promise<void> {
-  const task = await transaction(services.db, async (tx) => {
-    const locked = await lockOpenTask(tx, job.subjectId);
-    if (!locked || !isIn(locked.status, ['UPLOADING'])) throw new LeaseLostError(job);
-    const now = new Date();
-    await moveTask(tx, locked, {
-      status: 'VALIDATING',
-      fraction: overallFraction(locked.stages, 'VALIDATION', 0),
-      bytesDone: copied.bytes,
-      bytesTotal: copied.bytes,
-      sha256: copied.sha256,
-      storageKey: copied.storageKey,
-      sourceVersion: copied.version,
-      stages: beginStage(endStage(locked.stages, 'UPLOAD', { state: 'DONE', now }), 'VALIDATION', now),
-    });
-    await assertClaim(tx, job);
-    return locked;
-  });
+export async function beginValidation(
+  services: Services,
+  job: ClaimedJob,
+  { task, copied }: { readonly task: TaskRow; readonly copied: Copied },
+): Promise<void> {
+  const { bytes, sha256, storageKey, version } = copied;
+  const now = new Date();
+  const stages = beginStage(endStage(task.stages, 'UPLOAD', { state: 'DONE', now }), 'VALIDATION', now);
+  const partial = version === null ? null : JSON.stringify({ key: storageKey, version });
+  const { rowCount } = await repeated(() =>
+    services.db.execute(sql`
+      with task as materialized (
+        select id from tasks where id = ${task.id} and status = 'UPLOADING' for update
+      ), held as materialized (
+        select task.id from task join jobs j on j.id = ${job.id} and j.claim = ${job.claim} and j.owner = ${job.owner} for update of j
+      )
+      update tasks t set status = 'VALIDATING', fraction = ${overallFraction(stages, 'VALIDATION', 0)},
+             bytes_done = ${bytes}, bytes_total = ${bytes}, sha256 = ${sha256}, storage_key = ${storageKey},
+             source_version = ${version}, partial = ${partial}::jsonb, stages = ${JSON.stringify(stages)}::jsonb,
+             progressed_at = ${databaseNow}, updated_at = ${databaseNow}
+        from held where t.id = held.id`),
+  );
+  if (rowCount === 0) throw new LeaseLostError(job);
   services.changes.announce(task);
 }
-
-const isIn = (status: TaskStatus, statuses: readonly TaskStatus[]) => statuses.includes(status);

@@ -20,7 +20,7 @@ export function createTransferVideoHandler(deps: HandlerDeps): JobHandler<object
       if (!transfer) return;
       try {
         const copied = await copyIn(deps, { job, transfer, signal });
-        await beginValidation(services, job, copied);
+        await beginValidation(services, job, { task: transfer.task, copied });
         const metadata = await validate(deps, { transfer, copied, signal });
         await settleTask(services, job, metadata);
       } catch (error) {
