@@ -98,10 +98,11 @@ export async function enqueueClaimed<P>(
 /**
  * Ends a job as part of the caller's transaction: its last write and the end of the job are committed together.
  *
+ * @param after what follows in the same statement, if anything: a change by the subject_id of `ended`, the job's row
  * @throws LeaseLostError when this acquisition is over; the transaction must be rolled back then
  */
-export async function finishJob(tx: Transaction, job: ClaimedJob): Promise<void> {
-  if (!(await deleteClaimed(tx, job))) throw new LeaseLostError(job);
+export async function finishJob(tx: Transaction, job: ClaimedJob, after?: SQL): Promise<void> {
+  if (!(await deleteClaimed(tx, job, after))) throw new LeaseLostError(job);
   job.finished = true;
 }
 

@@ -1,13 +1,11 @@
-import { and, asc, eq, inArray, type SQL, sql } from 'drizzle-orm';
+import { asc, eq, inArray, type SQL, sql } from 'drizzle-orm';
 import type { PgUpdateSetSource } from 'drizzle-orm/pg-core';
 import type { Transaction } from '../db/client.ts';
 import { uuidv7 } from '../db/ids.ts';
 import { type StoredError, taskProgress, tasks } from '../db/tables/tasks.ts';
 import { databaseNow } from '../db/tables/types.ts';
 import { deleteObjects } from '../jobs/definitions.ts';
-import { LeaseLostError } from '../jobs/errors.ts';
-import type { ClaimedJob, ClaimToken } from '../jobs/job.ts';
-import { enqueue, finishJob, whileClaimed } from '../jobs/queue.ts';
+import { enqueue } from '../jobs/queue.ts';
 import { closeStages, productsOf, rewindStages } from './stages.ts';
 
 export type TaskRow = typeof tasks.$inferSelect;
@@ -62,9 +60,10 @@ async function takeProgress(
   };
 }
 
-type Change = PgUpdateSetSource<typeof tasks>;
+export type Change = PgUpdateSetSource<typeof tasks>;
 
-const toSet = (task: TaskRow, change: Change) => {
+/** What a change sets, and when. */
+export const toSet = (task: TaskRow, change: Change) => {
   const moved = change.status !== undefined && change.status !== task.status;
   return { ...change, progressedAt: databaseNow, ...(moved ? { updatedAt: databaseNow } : {}) };
 };
@@ -75,31 +74,6 @@ const toSet = (task: TaskRow, change: Change) => {
  */
 export async function moveTask(tx: Transaction, task: TaskRow, change: Change): Promise<void> {
   await tx.update(tasks).set(toSet(task, change)).where(eq(tasks.id, task.id));
-}
-
-/**
- * The same for a run of the task's job, which locks the job's row too.
- * @throws {LeaseLostError} when another worker has the job
- */
-export async function moveClaimedTask(
-  tx: Transaction,
-  { job, task, change }: { readonly job: ClaimToken; readonly task: TaskRow; readonly change: Change },
-): Promise<void> {
-  const { rowCount } = await tx
-    .update(tasks)
-    .set(toSet(task, change))
-    .where(and(eq(tasks.id, task.id), whileClaimed(job)));
-  if (rowCount === 0) throw new LeaseLostError(job);
-}
-
-/**
- * Ends a locked task's job, and what was reported of its run. Jobs before progress, as whoever writes the progress locks them:
- * the other way round is a deadlock.
- * @throws {LeaseLostError} when another worker has the job
- */
-export async function finishJobOfTask(tx: Transaction, job: ClaimedJob): Promise<void> {
-  await finishJob(tx, job);
-  await tx.execute(sql`delete from task_progress where task_id = ${job.subjectId}`);
 }
 
 /** Ends a locked task as FAILED, and its bytes with it, but for those of an upload. */

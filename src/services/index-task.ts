@@ -17,13 +17,13 @@ import {
   endAsFailed,
   endAsSkipped,
   lockOpenTask,
-  moveClaimedTask,
   type TaskRow,
   versionOf,
 } from './end-task.ts';
 import { deleteFolders, foldersOf, replacedSeconds } from './product-files.ts';
 import { type MadeProducts, publishProducts, withEnds } from './publish-products.ts';
 import { rememberSource } from './remember-source.ts';
+import { moveAtOnce, moveClaimedTask } from './run-task.ts';
 import { superseded } from './settle-task.ts';
 import { isReindex, productsOf, rewindStages, storedFraction } from './stages.ts';
 
@@ -74,6 +74,22 @@ export async function beginIndexing(services: Services, job: ClaimedJob): Promis
   });
   if (task) services.changes.announce(task);
   return task;
+}
+
+/**
+ * The same for a task that makes nothing of its video, in one statement where nothing has come between.
+ * @returns false when it has ended meanwhile; the job is finished then
+ * @throws {LeaseLostError} when another worker has the job
+ */
+export async function beginPlainIndexing(services: Services, job: ClaimedJob): Promise<boolean> {
+  const isAttempt = job.claims > 1;
+  const set = sql`
+    attempts = attempts + ${isAttempt ? 1 : 0}, started_at = case when ${isAttempt} then ${databaseNow} else started_at end,
+    waiting_for = null, next_attempt_at = null, error = null`;
+  const moved = await moveAtOnce(services.db, { job, from: 'QUEUED', to: 'INDEXING', set });
+  if (!moved) return (await beginIndexing(services, job)) !== null;
+  services.changes.announce(moved);
+  return true;
 }
 
 async function versionInPlace(tx: Transaction, task: TaskRow) {

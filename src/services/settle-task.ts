@@ -14,7 +14,6 @@ import type { Services } from './deps.ts';
 import {
   completeTask,
   deleteTaskObjects,
-  finishJobOfTask,
   lockOpenTask,
   moveTask,
   parentOf,
@@ -25,6 +24,7 @@ import {
 import { differs } from './known-content.ts';
 import { deleteFolders, foldersOf, hlsAskedBy, NOTHING_MADE, replacedSeconds } from './product-files.ts';
 import { rememberSource } from './remember-source.ts';
+import { finishJobOfTask } from './run-task.ts';
 import { closeStages, endStage, productsOf, storedFraction } from './stages.ts';
 
 type VideoRow = typeof videos.$inferSelect;
@@ -39,6 +39,7 @@ interface StoredTask extends TaskRow {
 /**
  * Decides what becomes of a validated task, in the transaction that finishes its transfer job: QUEUED for its index
  * job or for another task's same content, READY when only its description was new, or SKIPPED.
+ * @returns whether another job goes on with it
  * @throws {LeaseLostError} when another worker has the job, or the task is not where this attempt left it
  * @throws {NoRoomError} when its team has no room for it; nothing is changed
  */
@@ -46,7 +47,7 @@ export async function settleTask(
   services: Services,
   job: ClaimedJob,
   systemMetadata: StoredSystemMetadata,
-): Promise<void> {
+): Promise<boolean> {
   const { task, kinds } = await transaction(services.db, async (tx) => {
     const locked = await lockOpenTask(tx, job.subjectId);
     if (locked?.status !== 'VALIDATING') throw new LeaseLostError(job);
@@ -57,6 +58,7 @@ export async function settleTask(
   });
   services.changes.announce(task);
   for (const kind of kinds) services.jobs.wake(kind);
+  return kinds.includes(indexVideo.kind) || kinds.includes(processVideo.kind);
 }
 
 /** A locked task from VALIDATING on, whose bytes are stored. */

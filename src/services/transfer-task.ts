@@ -4,13 +4,14 @@ import { indexes } from '../db/tables/indexes.ts';
 import { type StoredPartial, tasks } from '../db/tables/tasks.ts';
 import { databaseNow } from '../db/tables/types.ts';
 import { sourceVersions } from '../db/tables/videos.ts';
-import { repeated, transaction } from '../db/transaction.ts';
+import { transaction } from '../db/transaction.ts';
 import { LeaseLostError } from '../jobs/errors.ts';
 import type { ClaimedJob } from '../jobs/job.ts';
 import { finishJob } from '../jobs/queue.ts';
 import type { Services } from './deps.ts';
-import { isOpen, moveClaimedTask, type TaskRow } from './end-task.ts';
+import { isOpen, type TaskRow } from './end-task.ts';
 import { type Requirements, requirementsOf } from './requirements.ts';
+import { moveAtOnce, moveClaimedTask } from './run-task.ts';
 import { settleKnownContent } from './settle-task.ts';
 import { beginStage, endStage, overallFraction, RECEIVED_SHARE, restartStages } from './stages.ts';
 
@@ -101,8 +102,7 @@ export interface Copied {
 }
 
 /**
- * Moves the task from UPLOADING to VALIDATING: one statement, which locks the task and then the job. What is stored serves a later
- * attempt as well, should this one not come to its end.
+ * Moves the task from UPLOADING to VALIDATING. What is stored serves a later attempt as well, should this one not come to its end.
  * @param task as its transfer has begun; it alone changes a task that is UPLOADING
  * @throws {LeaseLostError} when another worker has the job, or the task is not where this attempt left it
  */
@@ -115,19 +115,10 @@ export async function beginValidation(
   const now = new Date();
   const stages = beginStage(endStage(task.stages, 'UPLOAD', { state: 'DONE', now }), 'VALIDATION', now);
   const partial = version === null ? null : JSON.stringify({ key: storageKey, version });
-  const { rowCount } = await repeated(() =>
-    services.db.execute(sql`
-      with task as materialized (
-        select id from tasks where id = ${task.id} and status = 'UPLOADING' for update
-      ), held as materialized (
-        select task.id from task join jobs j on j.id = ${job.id} and j.claim = ${job.claim} and j.owner = ${job.owner} for update of j
-      )
-      update tasks t set status = 'VALIDATING', fraction = ${overallFraction(stages, 'VALIDATION', 0)},
-             bytes_done = ${bytes}, bytes_total = ${bytes}, sha256 = ${sha256}, storage_key = ${storageKey},
-             source_version = ${version}, partial = ${partial}::jsonb, stages = ${JSON.stringify(stages)}::jsonb,
-             progressed_at = ${databaseNow}, updated_at = ${databaseNow}
-        from held where t.id = held.id`),
-  );
-  if (rowCount === 0) throw new LeaseLostError(job);
-  services.changes.announce(task);
+  const set = sql`
+    fraction = ${overallFraction(stages, 'VALIDATION', 0)}, stages = ${JSON.stringify(stages)}::jsonb, bytes_done = ${bytes},
+    bytes_total = ${bytes}, sha256 = ${sha256}, storage_key = ${storageKey}, source_version = ${version}, partial = ${partial}::jsonb`;
+  const moved = await moveAtOnce(services.db, { job, from: 'UPLOADING', to: 'VALIDATING', set });
+  if (!moved) throw new LeaseLostError(job);
+  services.changes.announce(moved);
 }

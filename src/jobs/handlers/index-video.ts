@@ -1,4 +1,4 @@
-import { beginIndexing, failIndexing, finishIndexing } from '../../services/index-task.ts';
+import { beginPlainIndexing, failIndexing, finishIndexing } from '../../services/index-task.ts';
 import { indexVideo as definition } from '../definitions.ts';
 import type { JobHandler } from '../handler.ts';
 import type { HandlerDeps } from './deps.ts';
@@ -11,8 +11,7 @@ export function createIndexVideoHandler(deps: HandlerDeps): JobHandler<object> {
     definition,
     ...createTaskHooks(deps, failIndexing),
     async run(job) {
-      const task = await beginIndexing(services, job);
-      if (task) await finishIndexing(services, job, null);
+      if (await beginPlainIndexing(services, job)) await finishIndexing(services, job, null);
     },
   };
 }

@@ -3,6 +3,7 @@ import { settleTask } from '../../services/settle-task.ts';
 import { beginTransfer, beginValidation } from '../../services/transfer-task.ts';
 import { transferVideo as definition } from '../definitions.ts';
 import type { JobHandler } from '../handler.ts';
+import type { ClaimedJob } from '../job.ts';
 import { copyIn } from './copy-in.ts';
 import type { HandlerDeps } from './deps.ts';
 import { toJobError } from './task-error.ts';
@@ -11,10 +12,17 @@ import { validate } from './validate.ts';
 
 /** Brings one video's bytes in, checks them and decides what becomes of the task. */
 export function createTransferVideoHandler(deps: HandlerDeps): JobHandler<object> {
-  const { services } = deps;
+  const { services, progress } = deps;
+  const hooks = createTaskHooks(deps, failTask);
+  const handedOn = new WeakSet<ClaimedJob>();
   return {
     definition,
-    ...createTaskHooks(deps, failTask),
+    ...hooks,
+    async afterCommit(job) {
+      // Its next job looks at the import when it has ended; its watchers have been told.
+      if (handedOn.has(job)) progress.forget(job.subjectId);
+      else await hooks.afterCommit(job);
+    },
     async run(job, { signal }) {
       const transfer = await beginTransfer(services, job);
       if (!transfer) return;
@@ -22,7 +30,7 @@ export function createTransferVideoHandler(deps: HandlerDeps): JobHandler<object
         const copied = await copyIn(deps, { job, transfer, signal });
         await beginValidation(services, job, { task: transfer.task, copied });
         const metadata = await validate(deps, { transfer, copied, signal });
-        await settleTask(services, job, metadata);
+        if (await settleTask(services, job, metadata)) handedOn.add(job);
       } catch (error) {
         signal.throwIfAborted();
         throw toJobError(error);

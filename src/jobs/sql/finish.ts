@@ -1,4 +1,4 @@
-import { sql } from 'drizzle-orm';
+import { type SQL, sql } from 'drizzle-orm';
 import type { Pool } from 'pg';
 import type { Database, Transaction } from '../../db/client.ts';
 import type { ClaimToken } from '../job.ts';
@@ -8,14 +8,19 @@ import { queryWithin } from './query-within.ts';
  * Deletes a job that is over. Fenced by the claim alone: a lease that has run out does not matter for as long as
  * nobody took the job back.
  *
+ * @param after a change that follows, by the row of `ended`; it locks its own rows after the job's
  * @returns false when the claim is over
  */
 export async function deleteClaimed(
   db: Database | Transaction,
   { id, claim, owner }: ClaimToken,
+  after?: SQL,
 ): Promise<boolean> {
+  const deletion = sql`delete from jobs where id = ${id} and claim = ${claim} and owner = ${owner}`;
   const result = await db.execute(
-    sql`delete from jobs where id = ${id} and claim = ${claim} and owner = ${owner}`,
+    after === undefined
+      ? deletion
+      : sql`with ended as (${deletion} returning subject_id), after as (${after}) select from ended`,
   );
   return result.rowCount === 1;
 }
