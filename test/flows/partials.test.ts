@@ -3,10 +3,12 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { makeClips } from '../../src/demo/clips.ts';
 import { answerFile, type Origin, startOrigin } from '../sources/origin.ts';
+import { openRows, type Rows } from '../support/rows.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
+import { waitFor } from '../support/wait.ts';
 import { isLook, sha256 } from './file-origin.ts';
 import { createImporter, type Importer, one, taskOf } from './url-imports.ts';
 
@@ -17,6 +19,7 @@ let clip: Buffer;
 let origin: Origin;
 let server: TestServer;
 let importer: Importer;
+let rows: Rows;
 /** Answers a transfer; `times` counts those of the test, from 1. Who looks ahead is always answered well. */
 let transfer: (request: IncomingMessage, response: ServerResponse, times: number) => void = () => {};
 
@@ -31,9 +34,23 @@ beforeAll(async () => {
   });
   server = await startTestServer({ SLUICE_PLAN_SECONDS: '20' });
   importer = createImporter(server);
+  rows = await openRows(server.databaseUrl);
+  await rows.all('create table notes (at serial, status text, key text, version text)');
+  await rows.all(`create function note() returns trigger language plpgsql as $$
+                  begin
+                    insert into notes (status, key, version) values (new.status, new.partial ->> 'key', new.partial ->> 'version');
+                    return null;
+                  end $$`);
+  await rows.all(`create trigger note after update on tasks for each row
+                  when (new.partial is not null and new.partial is distinct from old.partial) execute function note()`);
+});
+
+beforeEach(async () => {
+  await rows.all('truncate notes');
 });
 
 afterAll(async () => {
+  await rows?.close();
   await server?.stop();
   await origin?.close();
 });
@@ -84,4 +101,70 @@ test('what was copied of a file without a version is not kept: no later attempt 
   expect(task).toMatchObject({ status: 'READY', attempts: 4, video: { sha256: sha256(clip) } });
   expect(starts).toEqual([0, 0, 0, 0]);
   expect(counts).toEqual(counts.map(() => 1));
+});
+
+/** What was noted for later attempts, in its order. */
+const notes = () =>
+  rows.all<{ status: string; key: string; version: string }>(
+    'select status, key, version from notes order by at',
+  );
+
+/** Imports from an origin that does not end its answer by itself. */
+function bringBit(system: string, etags: readonly string[]) {
+  origin.requests.length = 0;
+  const answers: ServerResponse[] = [];
+  transfer = (_request, response, times) => {
+    const etag = etags[times - 1] ?? etags.at(-1) ?? '';
+    response.writeHead(200, { 'content-length': clip.length, 'content-type': 'video/mp4', etag });
+    response.write(clip.subarray(0, CUT));
+    answers.push(response);
+  };
+  const videos = { url: `${origin.url.origin}/${system}` };
+  return { answers, done: importer.bring(one(system, videos, { incremental: false })) };
+}
+
+/** Sends a little more of an answer each time that it looks, until there are so many notes. */
+async function trickleUntil(response: ServerResponse, count: number): Promise<number> {
+  let sent = CUT;
+  await waitFor(
+    async () => {
+      response.write(clip.subarray(sent, sent + 100));
+      sent += 100;
+      return (await notes()).length >= count;
+    },
+    { what: `${count} notes` },
+  );
+  return sent;
+}
+
+test('a copy that is soon complete is noted when it is; one that takes long is noted on its way', async () => {
+  await bringByTurns('soon', [], { etag: '"clip"' });
+  expect(await notes()).toMatchObject([{ version: '"clip"' }]);
+  await rows.all('truncate notes');
+  const { answers, done } = bringBit('slow', ['"clip"']);
+  await waitFor(() => answers.length === 1, { what: 'the request' });
+  const [answer] = answers;
+  if (!answer) throw new Error('no answer');
+  const sent = await trickleUntil(answer, 1);
+  answer.end(clip.subarray(sent));
+  expect(taskOf(await done, 'one')).toMatchObject({ status: 'READY', video: { sha256: sha256(clip) } });
+  // It stays what it is when the copy is complete.
+  expect(await notes()).toMatchObject([{ status: 'UPLOADING', version: '"clip"' }]);
+});
+
+test('the note of a copy that is begun anew tells of the other version at once', async () => {
+  const { answers, done } = bringBit('replaced', ['"old"', '"new"']);
+  await waitFor(() => answers.length === 1, { what: 'the request' });
+  const [first] = answers;
+  if (!first) throw new Error('no answer');
+  await trickleUntil(first, 1);
+  first.destroy();
+  await waitFor(() => answers.length === 2, { what: 'the second request' });
+  // Nothing more comes before the note.
+  await waitFor(async () => (await notes()).length === 2, { what: 'the second note' });
+  answers[1]?.end(clip.subarray(CUT));
+  expect(taskOf(await done, 'one')).toMatchObject({ status: 'READY', video: { sha256: sha256(clip) } });
+  const [old, other] = await notes();
+  expect([old?.version, other?.version]).toEqual(['"old"', '"new"']);
+  expect(other?.key).toBe(old?.key);
 });

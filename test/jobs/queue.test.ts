@@ -7,6 +7,7 @@ import {
   assertClaim,
   enqueue,
   enqueueClaimed,
+  enqueuedIn,
   enqueueMany,
   finishJob,
   releaseJob,
@@ -54,6 +55,18 @@ describe('enqueue', () => {
       "select count(*)::int as jobs, sum((payload ->> 'n')::int)::text as total from jobs",
     );
     expect(rows).toEqual([{ jobs: 70_001, total: String((69_999 * 70_000) / 2) }]);
+  });
+
+  it('leaves behind whom to wake after the commit: the kinds of what is due at once', async () => {
+    const later = { ...newJob(), runAt: new Date(Date.now() + 60_000) };
+    const kinds = (...jobs: readonly (typeof later | ReturnType<typeof newJob>)[]) =>
+      transaction(queue.db, async (tx) => {
+        for (const job of jobs) await enqueue(tx, count, job);
+        return enqueuedIn(tx);
+      });
+    expect(await kinds()).toEqual([]);
+    expect(await kinds(later)).toEqual([]);
+    expect(await kinds(newJob(), later, newJob())).toEqual(['count']);
   });
 
   it('keeps due time and priority', async () => {
