@@ -10,18 +10,31 @@ export interface ByteSource {
   read(offset: number, length: number): Promise<Uint8Array>;
 }
 
-/** A local file, opened by the caller. */
+/** What is asked for in fewer bytes is the header of a box or the like, and the next ones lie close behind. */
+const SMALL_READ = 1024;
+const WINDOW = 16 * 1024;
+
+/** A local file, opened by the caller, which does not change meanwhile. */
 export async function createFileSource(handle: FileHandle): Promise<ByteSource> {
   const { size } = await handle.stat();
+  let window: Block = { start: 0, end: 0, data: new Uint8Array(0) };
+  const load = async (offset: number, length: number): Promise<Uint8Array> => {
+    const buffer = Buffer.allocUnsafe(length);
+    const { bytesRead } = await handle.read(buffer, 0, length, offset);
+    return buffer.subarray(0, bytesRead);
+  };
   return {
     size,
     remote: false,
     async read(offset, length) {
       const wanted = Math.min(length, size - offset);
       if (wanted <= 0) return new Uint8Array(0);
-      const buffer = Buffer.allocUnsafe(wanted);
-      const { bytesRead } = await handle.read(buffer, 0, wanted, offset);
-      return buffer.subarray(0, bytesRead);
+      if (wanted > SMALL_READ) return await load(offset, wanted);
+      if (offset < window.start || offset + wanted > window.end) {
+        const data = await load(offset, Math.min(WINDOW, size - offset));
+        window = { start: offset, end: offset + data.length, data };
+      }
+      return window.data.subarray(offset - window.start, offset - window.start + wanted);
     },
   };
 }

@@ -144,11 +144,9 @@ async function lockVideoOf(tx: Transaction, task: TaskRow): Promise<VideoRow | n
 
 /** @param task with the stages that it ends with */
 async function complete(tx: Transaction, task: TaskRow): Promise<void> {
-  await tx
-    .update(videos)
-    .set({ indexedAt: databaseNow, updatedAt: databaseNow })
-    .where(eq(videos.id, task.videoId));
-  await rememberSource(tx, task, task.videoId);
+  const { videoId } = task;
+  const change = sql`update videos set indexed_at = ${databaseNow}, updated_at = ${databaseNow} where id = ${videoId}`;
+  await rememberSource(tx, task, { videoId, change });
   await completeTask(tx, task, { outcome: task.madeVideo === false ? 'UPDATED' : 'CREATED' });
   if (task.sha256 !== null) await settleClaim(tx, { ...task, sha256: task.sha256 });
 }

@@ -161,7 +161,7 @@ async function lockHolder(tx: Transaction, task: TaskRow, sha256: string): Promi
 
 /** The content is the video's own: only what is said about it may be new. */
 async function applyDescription(tx: Transaction, task: TaskRow, video: VideoRow): Promise<void> {
-  await rememberSource(tx, task, video.id);
+  await rememberSource(tx, task, { videoId: video.id });
   const given = {
     name: task.nameGiven ? task.name : null,
     description: task.description,
@@ -263,7 +263,7 @@ async function bringIn(tx: Transaction, task: StoredTask): Promise<void> {
 }
 
 async function skipSameContent(tx: Transaction, task: TaskRow, videoId: string): Promise<void> {
-  await rememberSource(tx, task, videoId);
+  await rememberSource(tx, task, { videoId });
   await skipTask(tx, task, {
     skipReason: 'SAME_CONTENT',
     videoId,
