@@ -75,6 +75,11 @@ test.each<readonly [fault: string, mutation: Mutation, said: string]>([
     `${task}became UPLOADING, and nobody has claimed its job`,
   ],
   [
+    'a task waits for its upload that a worker is to run',
+    { after: { plan: changeTask(`waiting_for = 'UPLOAD'`) } },
+    `${task}waits for its upload, and has a job: transfer-video`,
+  ],
+  [
     'a worker that is presumed dead writes over the status of its successor',
     { after: { index: changeTask(`status = 'UPLOADING'`) } },
     `${task}INDEXING to UPLOADING is no step`,
