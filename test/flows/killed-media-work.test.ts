@@ -17,10 +17,10 @@ import { createProducer, statesOf } from './product-tasks.ts';
 import { createSite, type RoleProcess, type Site } from './roles-site.ts';
 
 const DAY_MS = 24 * 3600 * 1000;
-/** Files of pictures below the claim of a run; a claim is a number. */
-const PICTURES = /^teams\/[^/]+\/tasks\/[^/]+\/(\d+)\/pictures\//;
+/** Files of products below the claim of a run; a claim is a number. */
+const PRODUCTS = /^teams\/[^/]+\/tasks\/[^/]+\/(\d+)\/(?:pictures|stream)\//;
 
-/** A video whose stream has to be encoded, which takes some seconds, long after all else of it is made. */
+/** A video whose stream has to be encoded, which takes some seconds longer than all else of it. */
 async function serveClip(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-killed-work-'));
   const path = join(folder, 'clip.mp4');
@@ -39,9 +39,9 @@ async function kill(victim: RoleProcess): Promise<readonly KnownProcess[]> {
   return children;
 }
 
-/** Whose claims have left pictures in a storage. */
-const claimsWithPictures = async (storage: string) => [
-  ...new Set((await objectsIn(storage).list()).flatMap((key) => PICTURES.exec(key)?.[1] ?? [])),
+/** Whose claims have left products in a storage. */
+const claimsWithProducts = async (storage: string) => [
+  ...new Set((await objectsIn(storage).list()).flatMap((key) => PRODUCTS.exec(key)?.[1] ?? [])),
 ];
 
 /** Has done what housekeeping would do a day later; work folders are as old by then. */
@@ -76,20 +76,20 @@ test('a worker that is killed in the middle of media work leaves it to the next 
   await installOracle(site.databaseUrl);
   const storage = fileURLToPath(site.settings.SLUICE_STORAGE_URL ?? '');
   const { canceler, producer, first, id, task } = await startWork(site);
-  const half = await producer.until(
-    task,
-    (now) => statesOf(now).THUMBNAILS === 'DONE' && statesOf(now).STREAM === 'RUNNING',
-  );
+  const half = await producer.until(task, (now) => {
+    const { THUMBNAILS, STREAM } = statesOf(now);
+    return [THUMBNAILS, STREAM].includes('DONE') && [THUMBNAILS, STREAM].includes('RUNNING');
+  });
   const children = await kill(first);
   expect(half).toMatchObject({
     status: 'INDEXING',
     attempts: 1,
     video: { posterUrl: null, indexedAt: null },
   });
-  // That of the stream is at work, at least.
+  // One is at work, at least.
   expect(children.length).toBeGreaterThan(0);
   await gone(children, 'the end of the children of the dead worker');
-  const dead = await claimsWithPictures(storage);
+  const dead = await claimsWithProducts(storage);
   expect(dead).toHaveLength(1);
   expect(await readdir(join(storage, '.work'))).toHaveLength(1);
 
@@ -108,7 +108,7 @@ test('a worker that is killed in the middle of media work leaves it to the next 
   // The oracle finds what belongs to nothing, and what is missing.
   const accepted = { imports: [id], tasks: [task] };
   expect(await checkOracle({ databaseUrl: site.databaseUrl, storage, accepted })).toEqual([]);
-  const published = await claimsWithPictures(storage);
+  const published = await claimsWithProducts(storage);
   expect(published).toHaveLength(1);
   expect(published).not.toEqual(dead);
 }, 120_000);
