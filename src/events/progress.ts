@@ -34,7 +34,7 @@ export interface ProgressReporter {
   stop(): Promise<void>;
 }
 
-const FLUSH_MS = 100;
+const FLUSH_MS = 150;
 /** How fast the average follows the speed of the moment: the weight of the past halves in this many seconds. */
 const SPEED_HALF_LIFE_SECONDS = 2;
 
@@ -107,7 +107,7 @@ const FLUSH = namedStatement(`
   select pg_notify('${CHANGES_CHANNEL}', change)
     from (select distinct team_id::text || ' ' || coalesce(import_id::text, '-') as change from written) told`);
 
-/** Collects the figures of a worker's tasks and flushes them together: at once when idle, then at most every 100 ms. */
+/** Collects the figures of a worker's tasks and flushes them together: at once when idle, then at most every 150 ms. */
 export function createProgressReporter(options: {
   readonly db: Database;
   readonly log: Logger;
