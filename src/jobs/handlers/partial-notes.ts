@@ -5,8 +5,8 @@ import type { ClaimedJob } from '../job.ts';
 import type { HandlerDeps } from './deps.ts';
 
 /** What is copied in less time, and of fewer bytes, is copied again as fast as it is noted: most files of most imports. */
-const NOTED_AFTER_MS = 500;
-const NOTED_FROM_BYTES = 16 * 1024 * 1024;
+const NOTED_AFTER_MS = 250;
+const NOTED_FROM_BYTES = 8 * 1024 * 1024;
 /** How long the end of an attempt waits for its note; a database that is away has others waiting, too. */
 const LAST_NOTE_MS = 1_000;
 
