@@ -40,7 +40,7 @@ function watch({ client }: Api, id: string) {
 /** Follows tasks until so many of them have come to a status. @returns that, when it has begun */
 async function watchTasks(
   { client }: Api,
-  filter: FollowFeedOptions['filter'],
+  filter: NonNullable<FollowFeedOptions['filter']>,
   { status, count }: { readonly status: string; readonly count: number },
 ) {
   const known = noTasks();
