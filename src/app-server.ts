@@ -14,6 +14,7 @@ import { createCursors } from './services/cursors.ts';
 import type { Services } from './services/deps.ts';
 import { createImportFeeds } from './services/import-feed.ts';
 import { createFigureReader } from './services/import-figures.ts';
+import { createImportSnapshots } from './services/import-snapshots.ts';
 import { watchMediaEpochs } from './services/media-epochs.ts';
 import { createMediaFiles } from './services/media-files.ts';
 import { createMediaUrls } from './services/media-urls.ts';
@@ -46,6 +47,7 @@ export async function startServer(setting: Setting, parts: ServerParts): Promise
   const changes = createHub(parts.notifications);
   shutdown.add(() => changes.stop());
   const feeds = createImportFeeds({ db: api, hub: changes, cursors });
+  const snapshots = createImportSnapshots({ db: api, cursors });
   const { hub, metrics: hubMetrics, untilNone } = watchSubscriptions(changes, feeds);
   let url = config.publicUrl ?? '';
   const epochs = await watchMediaEpochs({ db: api, notifications: parts.notifications, log });
@@ -64,7 +66,18 @@ export async function startServer(setting: Setting, parts: ServerParts): Promise
   };
   const rateLimit = createRateLimit(api, config.rateCallsPerMinute);
   const taskFeeds = createTaskFeeds({ db: api, hub, cursors });
-  const common = { db: api, services, figures, hub, feeds, cursors, mediaUrls, taskFeeds, rateLimit };
+  const common = {
+    db: api,
+    services,
+    figures,
+    hub,
+    feeds,
+    snapshots,
+    cursors,
+    mediaUrls,
+    taskFeeds,
+    rateLimit,
+  };
   const server = createHttpServer({
     host: config.host,
     port: config.port,

@@ -22,10 +22,27 @@ export function nameOfStatement(text: string): string {
   return `sluice_${createHash('sha256').update(text).digest('hex').slice(0, 40)}`;
 }
 
+/** A statement that is asked again and again, with the name that it is kept by. */
+export interface NamedStatement {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** @param text with $1, $2 and so on for its values */
+export const namedStatement = (text: string): NamedStatement => ({ name: nameOfStatement(text), text });
+
+/** Asks one, outside of transactions. */
+export const askNamed = <Row extends object>(
+  { $client }: { readonly $client: pg.Pool },
+  statement: NamedStatement,
+  values: readonly unknown[],
+): Promise<pg.QueryResult<Row>> =>
+  $client.query<Row & pg.QueryResultRow>({ ...statement, values: [...values] });
+
 /**
  * Lets statements that a pool is handed with a name, see above, be kept by its connections, so that they are parsed once, and
  * planned once if their plan is the same for all values. Where one turns out not to be kept, no other one is from then on, and
- * it is asked again without a name: so only what reads may have one, outside of transactions.
+ * it is asked again without a name: so only what is a transaction by itself may have one, for whose failure undoes it.
  */
 export function keepNamed(pool: pg.Pool, log: Logger): void {
   const query = pool.query.bind(pool) as (config: unknown, values: unknown) => Promise<unknown>;

@@ -1,8 +1,7 @@
-import { sql } from 'drizzle-orm';
 import type { Logger } from 'pino';
 import type { Database } from '../db/client.ts';
+import { askNamed, namedStatement } from '../db/named-statements.ts';
 import type { StageName } from '../db/tables/tasks.ts';
-import { databaseNow } from '../db/tables/types.ts';
 import { CHANGES_CHANNEL } from './changes.ts';
 
 /** Where a running task stands, as its worker sees it. */
@@ -35,7 +34,7 @@ export interface ProgressReporter {
   stop(): Promise<void>;
 }
 
-const FLUSH_MS = 100;
+const FLUSH_MS = 150;
 /** How fast the average follows the speed of the moment: the weight of the past halves in this many seconds. */
 const SPEED_HALF_LIFE_SECONDS = 2;
 
@@ -79,9 +78,9 @@ const toRow = (report: ProgressReport, meter: Meter) => {
  * that was presumed dead changes nothing; the key share lock keeps a task that ends at the same moment from
  * leaving a row behind. The fractions never go back within an attempt.
  */
-const flushStatement = (rows: readonly unknown[]) => sql`
+const FLUSH = namedStatement(`
   with reported as (
-    select r.* from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as r(
+    select r.* from jsonb_to_recordset($1::jsonb) as r(
       "taskId" uuid, "importId" uuid, "teamId" uuid, "jobId" uuid, claim bigint, attempt int, stage text,
       "stageFraction" float8, "stageFractions" jsonb, fraction float8, "bytesDone" bigint, "bytesTotal" bigint, "bytesPerSecond" bigint, "etaSeconds" int)
     join jobs j on j.id = r."jobId" and j.claim = r.claim and j.owner is not null
@@ -101,14 +100,14 @@ const flushStatement = (rows: readonly unknown[]) => sql`
       fraction = case when p.attempt = excluded.attempt then greatest(p.fraction, excluded.fraction) else excluded.fraction end,
       bytes_done = excluded.bytes_done, bytes_total = excluded.bytes_total,
       bytes_per_second = excluded.bytes_per_second, eta_seconds = excluded.eta_seconds,
-      version = p.version + 1, updated_at = ${databaseNow}
+      version = p.version + 1, updated_at = date_trunc('milliseconds', now())
       where p.claim <= excluded.claim
     returning team_id, import_id
   )
-  select pg_notify(${CHANGES_CHANNEL}, change)
-    from (select distinct team_id::text || ' ' || coalesce(import_id::text, '-') as change from written) told`;
+  select pg_notify('${CHANGES_CHANNEL}', change)
+    from (select distinct team_id::text || ' ' || coalesce(import_id::text, '-') as change from written) told`);
 
-/** Collects the figures of a worker's tasks and flushes them together: at once when idle, then at most every 100 ms. */
+/** Collects the figures of a worker's tasks and flushes them together: at once when idle, then at most every 150 ms. */
 export function createProgressReporter(options: {
   readonly db: Database;
   readonly log: Logger;
@@ -129,7 +128,7 @@ export function createProgressReporter(options: {
       return toRow(report, meter);
     });
     try {
-      await db.execute(flushStatement(rows));
+      await askNamed(db, FLUSH, [JSON.stringify(rows)]);
     } catch (error) {
       // The next report brings the figures again.
       log.warn({ err: error }, 'progress could not be written');

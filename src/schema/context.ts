@@ -4,6 +4,7 @@ import type { Cursors } from '../services/cursors.ts';
 import type { Services } from '../services/deps.ts';
 import type { ImportFeeds } from '../services/import-feed.ts';
 import type { FigureReader } from '../services/import-figures.ts';
+import type { ImportSnapshots } from '../services/import-snapshots.ts';
 import type { MediaUrls } from '../services/media-urls.ts';
 import type { RateLimit } from '../services/rate-limit.ts';
 import type { TaskFeeds } from '../services/task-feed.ts';
@@ -19,6 +20,7 @@ export interface Context {
   readonly figures: FigureReader;
   readonly hub: Hub;
   readonly feeds: ImportFeeds;
+  readonly snapshots: ImportSnapshots;
   readonly cursors: Cursors;
   readonly mediaUrls: MediaUrls;
   readonly rateLimit: RateLimit;

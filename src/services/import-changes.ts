@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm';
 import type { Database } from '../db/client.ts';
+import { askNamed, namedStatement } from '../db/named-statements.ts';
 import { isOlderThanKept } from './deleted-tasks.ts';
 
 /** An event names at most so many tasks and files; more follow at once. */
@@ -50,11 +51,20 @@ export async function readMoment(
   return rows[0] ?? null;
 }
 
-const versionOf = sql`t.version || ' ' || coalesce(p.claim, 0) || ' ' || coalesce(p.version, 0)`;
-
-interface PageRow extends FoundChange, Record<string, unknown> {
+export interface PageRow extends FoundChange {
   readonly ordinal: number;
 }
+
+const PAGE = namedStatement(`
+  select * from (
+    (select t.ordinal, t.id, 'T' as kind, t.version || ' ' || coalesce(p.claim, 0) || ' ' || coalesce(p.version, 0) as version,
+            t.changed_xid >= $3::xid8 or p.task_id is not null as recent
+       from tasks t left join task_progress p on p.task_id = t.id
+      where t.import_id = $1 and t.ordinal > $2 order by t.ordinal limit ${EVENT_SIZE})
+    union all
+    (select f.ordinal, f.id, 'F', '', f.changed_xid >= $3::xid8 from failed_files f
+      where f.import_id = $1 and f.ordinal > $2 order by f.ordinal limit ${EVENT_SIZE})
+  ) page order by ordinal limit ${EVENT_SIZE}`);
 
 /**
  * The next page of all tasks and rejected files, in the order they were found.
@@ -66,16 +76,7 @@ export async function readPage(
   importId: string,
   { after, recent }: { readonly after: number; readonly recent: string },
 ): Promise<readonly PageRow[]> {
-  const { rows } = await db.execute<PageRow>(sql`
-    select * from (
-      (select t.ordinal, t.id, 'T' as kind, ${versionOf} as version, t.changed_xid >= ${recent}::xid8 or p.task_id is not null as recent
-         from tasks t left join task_progress p on p.task_id = t.id
-        where t.import_id = ${importId} and t.ordinal > ${after} order by t.ordinal limit ${EVENT_SIZE})
-      union all
-      (select f.ordinal, f.id, 'F', '', f.changed_xid >= ${recent}::xid8 from failed_files f
-        where f.import_id = ${importId} and f.ordinal > ${after} order by f.ordinal limit ${EVENT_SIZE})
-    ) page order by ordinal limit ${EVENT_SIZE}`);
-  return rows;
+  return (await askNamed<PageRow>(db, PAGE, [importId, after, recent])).rows;
 }
 
 /** What has changed, and where the import stands then. */
@@ -90,6 +91,38 @@ const MAX_CHANGES = 10_000;
 
 type PackedRow = readonly [id: string, kind: ChangeKind, version: string, recent: boolean];
 
+const NOW = 'pg_snapshot_xmin(pg_current_snapshot())';
+const FROM = `coalesce($2::xid8, ${NOW})`;
+const AGAIN = `coalesce($3::xid8, ${NOW})`;
+
+// Running tasks and those that changed are found apart, each through an index of its own: by either of two conditions at once
+// all tasks of the import would be read, at each look.
+const CHANGES = namedStatement(`
+  select ${NOW}::text as xmin, i.finished_at is not null as finished, i.changed_xid::text as version,
+         (select jsonb_agg(jsonb_build_array(id, kind, version, recent)) from (
+            (select id, 'T' as kind, version, recent from (
+               (select t.ordinal, t.id, t.version || ' ' || p.claim || ' ' || p.version as version, true as recent
+                  from task_progress p join tasks t on t.id = p.task_id
+                 where p.import_id = $1 limit ${MAX_CHANGES + 1})
+               union all
+               (select t.ordinal, t.id, t.version || ' 0 0', t.changed_xid >= ${AGAIN} from tasks t
+                 where t.import_id = $1 and t.changed_xid >= ${FROM}
+                   and not exists (select from task_progress p where p.task_id = t.id)
+                 order by t.changed_xid limit ${MAX_CHANGES + 1})
+              ) found order by ordinal)
+            union all
+            (select f.id, 'F', '', f.changed_xid >= ${AGAIN} from failed_files f
+              where f.import_id = $1 and f.changed_xid >= ${FROM} order by f.ordinal limit ${MAX_CHANGES + 1})
+            union all
+            (select d.id, 'D', '', d.changed_xid >= ${AGAIN} from deleted_tasks d
+              where d.import_id = $1 and d.changed_xid >= ${FROM} limit ${MAX_CHANGES + 1})
+          ) changed) as rows
+    from imports i where i.id = $1`);
+
+interface ChangesRow extends ImportMoment {
+  readonly rows: readonly PackedRow[] | null;
+}
+
 /**
  * What transactions changed that are not older than a position, and every running task; all in one snapshot: an import that has
  * finished in it has no change after it. Null when there is no such import.
@@ -101,26 +134,7 @@ export async function readChanges(
   importId: string,
   { since, recent = since }: { readonly since: string | null; readonly recent?: string | null },
 ): Promise<ImportChanges | null> {
-  const from = sql`coalesce(${since}::xid8, pg_snapshot_xmin(pg_current_snapshot()))`;
-  const again = sql`coalesce(${recent}::xid8, pg_snapshot_xmin(pg_current_snapshot()))`;
-  const { rows } = await db.execute<
-    ImportMoment & { readonly rows: readonly PackedRow[] | null } & Record<string, unknown>
-  >(sql`
-    select pg_snapshot_xmin(pg_current_snapshot())::text as xmin, i.finished_at is not null as finished, i.changed_xid::text as version,
-           (select jsonb_agg(jsonb_build_array(id, kind, version, recent)) from (
-              (select t.id, 'T' as kind, ${versionOf} as version, t.changed_xid >= ${again} or p.task_id is not null as recent
-                 from tasks t left join task_progress p on p.task_id = t.id
-                where t.import_id = ${importId}
-                  and (t.changed_xid >= ${from} or t.id in (select task_id from task_progress where import_id = ${importId}))
-                order by t.ordinal limit ${MAX_CHANGES + 1})
-              union all
-              (select f.id, 'F', '', f.changed_xid >= ${again} from failed_files f
-                where f.import_id = ${importId} and f.changed_xid >= ${from} order by f.ordinal limit ${MAX_CHANGES + 1})
-              union all
-              (select d.id, 'D', '', d.changed_xid >= ${again} from deleted_tasks d
-                where d.import_id = ${importId} and d.changed_xid >= ${from} limit ${MAX_CHANGES + 1})
-            ) changed) as rows
-      from imports i where i.id = ${importId}`);
+  const { rows } = await askNamed<ChangesRow>(db, CHANGES, [importId, since, recent]);
   const [row] = rows;
   if (!row) return null;
   const { xmin, finished, version } = row;

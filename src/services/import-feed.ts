@@ -14,8 +14,11 @@ export interface FeedDeps {
   readonly cursors: Cursors;
 }
 
-/** Changes are looked for at most this often. */
+/** What changes is told at most this often. */
 const TICK_MS = 100;
+
+/** After a look that has found nothing: what is told of next may be the first for long, and is not to wait. */
+const IDLE_TICK_MS = 20;
 
 /** So long those are waited for who come at the same time, as after a restart. */
 const GATHER_MS = 25;
@@ -160,9 +163,11 @@ async function run({ db, hub }: FeedDeps, importId: string, feed: Feed): Promise
       const since = feed.log === null ? null : feed.xmin;
       const changes = await whenConnected(() => readChanges(db, importId, { since }), signal);
       if (changes === null) return;
+      const before = feed.log?.end;
       sent = take(feed, importId, { changes, sent });
       if (changes.finished) return;
-      await Promise.all([bell.wait(), sleep(TICK_MS, undefined, { signal })]);
+      const pause = feed.log?.end === before ? IDLE_TICK_MS : TICK_MS;
+      await Promise.all([bell.wait(), sleep(pause, undefined, { signal })]);
     }
   } finally {
     unsubscribe();
@@ -247,10 +252,12 @@ function createFollower(
   const takeOwn = (log: ChangeLog, known: ReadonlyMap<string, string>): ImportEvent | null => {
     while (place.position < log.end) {
       const { changes, ...part } = log.after(place.position, size());
+      if (part.isEnd && feed.ended > toldAt) told = null;
       const news = changes.filter(({ id, version }) => known.get(id) !== version);
+      // Mostly nothing of it was: a crowd that came at once is told the same from the first change on.
+      if (news.length === changes.length) return takeShared(log);
       ({ xmin } = part);
       place.position = part.to;
-      if (part.isEnd && feed.ended > toldAt) told = null;
       if (news.length > 0) return make({ ...part, changes: news }, false).event;
     }
     return null;

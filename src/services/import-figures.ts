@@ -27,6 +27,9 @@ export interface ImportRow {
 /** Figures of a running import may be this old: everybody who asks within that time gets the same. */
 const MAX_AGE_MS = 1_000;
 
+/** From this age on they are read anew while those that are there are given: whoever asks often never waits for them. */
+const RENEW_AGE_MS = 700;
+
 const countStatement = (ids: readonly string[]) => sql`
   select i.id, i.state, i.found, i.deleted_counts as deleted,
          (select count(*) from import_entries e where e.import_id = i.id and e.verdict is null)::int as undecided,
@@ -130,6 +133,7 @@ interface Cached {
   readonly state: ImportState;
   readonly runs: number;
   readonly figures: Promise<ImportFigures>;
+  isRenewed: boolean;
 }
 
 /**
@@ -162,20 +166,38 @@ export function createFigureReader(db: Database): FigureReader {
     asked.set(id, waiting);
     return waiting.promise;
   };
+  const read = ({ id, state, runs }: ImportRow, at: number): Cached => ({
+    ...{ at, state, runs },
+    figures: count(id),
+    isRenewed: false,
+  });
+  const renew = (row: ImportRow, old: Cached, at: number): void => {
+    old.isRenewed = true;
+    const fresh = read(row, at);
+    fresh.figures.then(
+      () => cache.get(row.id) === old && cache.set(row.id, fresh),
+      () => {
+        old.isRenewed = false;
+      },
+    );
+  };
   return {
     load(row) {
       if (row.counts !== null) return Promise.resolve(finishedFigures(row, row.counts));
       const cached = cache.get(row.id);
       const now = Date.now();
+      const age = cached === undefined ? MAX_AGE_MS : now - cached.at;
       // Counts from before the end of planning would say that something is undecided still, those of an earlier run that
       // something has failed that is tried again.
-      const isSame = cached?.state === row.state && cached.runs === row.runs;
-      if (cached && isSame && now - cached.at < MAX_AGE_MS) return cached.figures;
+      if (cached?.state === row.state && cached.runs === row.runs && age < MAX_AGE_MS) {
+        if (age >= RENEW_AGE_MS && !cached.isRenewed) renew(row, cached, now);
+        return cached.figures;
+      }
       for (const [id, entry] of cache) if (now - entry.at >= MAX_AGE_MS) cache.delete(id);
-      const figures = count(row.id);
-      cache.set(row.id, { at: now, state: row.state, runs: row.runs, figures });
-      figures.catch(() => cache.delete(row.id));
-      return figures;
+      const entry = read(row, now);
+      cache.set(row.id, entry);
+      entry.figures.catch(() => cache.delete(row.id));
+      return entry.figures;
     },
   };
 }

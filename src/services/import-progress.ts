@@ -1,11 +1,14 @@
+import { createHash } from 'node:crypto';
 import type { Position } from './cursors.ts';
-import { EVENT_SIZE, type FoundChange, type ImportChanges, readMoment, readPage } from './import-changes.ts';
-import { type ImportEvent, idsOf, toEvent } from './import-event.ts';
+import { EVENT_SIZE, type FoundChange, type ImportChanges, readMoment } from './import-changes.ts';
+import { type ImportEvent, toEvent } from './import-event.ts';
 import type { FeedDeps, ImportFeeds } from './import-feed.ts';
+import type { ImportSnapshots, SnapshotBase } from './import-snapshots.ts';
 import { whenConnected } from './when-connected.ts';
 
 export interface ProgressDeps extends Pick<FeedDeps, 'db' | 'cursors'> {
   readonly feeds: ImportFeeds;
+  readonly snapshots: ImportSnapshots;
 }
 
 export interface ImportProgressOptions {
@@ -19,7 +22,8 @@ export interface ImportProgressOptions {
 /**
  * An import as it goes: where things stand, then each change, then the end. Nothing is queued for a subscriber: it reads where
  * things stand page by page, then what has changed meanwhile, and then follows the import's feed, each when it is ready for
- * more, so that a slow one gets the latest state of each task, and none costs more memory than an event.
+ * more, so that a slow one gets the latest state of each task, and none costs more memory than an event. Whoever comes at the same
+ * time as others reads with them.
  *
  * It takes its place in the feed first and reads then, so that there is no gap; and it asks for what transactions changed that
  * were not older than the last position's oldest open one, so that a late commit is not missed.
@@ -33,10 +37,8 @@ export async function* importProgress(
   try {
     // More than is worth telling one by one may have changed: then all is told anew.
     for (let { after } = options, isTold = false; !isTold; after = null) {
-      const { isOver, version, ...start } = await whenConnected(
-        () => startPosition(deps, { importId, after }),
-        signal,
-      );
+      const start = await whenConnected(() => startPosition(deps, { importId, after }), signal);
+      const { isOver, version } = start;
       let told: Told = new Map(version === null ? [] : [[importId, version]]);
       if (start.ordinal !== null) yield* tellSnapshot(deps, options, { start, told });
       // All was over before anything was read: the snapshot has told the end.
@@ -79,7 +81,7 @@ export async function* importProgress(
 /** The versions that a subscriber has been told of, by id, and that of the import's own row. */
 type Told = Map<string, string>;
 
-interface Start extends Position {
+interface Start extends Position, SnapshotBase {
   /** Whether the import had finished before. */
   readonly isOver: boolean;
   /** Of the import's own row, as every event of a snapshot tells it at least; null when events before a cursor have told some other. */
@@ -87,47 +89,43 @@ interface Start extends Position {
 }
 
 async function startPosition(
-  { db, cursors }: ProgressDeps,
+  { db, cursors, snapshots }: ProgressDeps,
   { importId, after }: Pick<ImportProgressOptions, 'importId' | 'after'>,
 ): Promise<Start> {
   const given = after === null ? null : cursors.decode(importId, after);
-  const moment = await readMoment(db, importId, given?.xmin ?? null);
-  const { xmin, finished: isOver, version, isTooOld } = moment ?? NO_IMPORT;
-  // A cursor from the future is none of ours.
-  if (given === null || isTooOld || BigInt(given.xmin) > BigInt(xmin))
-    return { xmin, ordinal: -1, isOver, version };
-  return { ...given, isOver, version: null };
+  if (given !== null) {
+    const moment = await readMoment(db, importId, given.xmin);
+    const {
+      xmin,
+      finished: isOver,
+      isTooOld,
+    } = moment ?? { xmin: given.xmin, finished: false, isTooOld: false };
+    // A cursor from the future is none of ours.
+    if (!isTooOld && BigInt(given.xmin) <= BigInt(xmin))
+      return { ...given, at: performance.now(), isOver, version: null };
+  }
+  return { ...((await snapshots.begin(importId)) ?? NO_IMPORT), ordinal: -1 };
 }
 
-const NO_IMPORT = { xmin: '0', finished: false, version: null, isTooOld: false };
+const NO_IMPORT = { xmin: '0', at: 0, isOver: false, version: null };
 
-/** The latest state of every task and rejected file, in the order they were found; one page in memory at a time. */
+/** The latest state of every task and rejected file, in the order they were found, page by page. */
 async function* tellSnapshot(
-  { db, cursors }: ProgressDeps,
+  { snapshots }: ProgressDeps,
   { importId, tasks, signal }: ImportProgressOptions,
-  { start, told }: { readonly start: Position; readonly told: Told },
+  { start, told }: { readonly start: Start; readonly told: Told },
 ): AsyncGenerator<ImportEvent> {
   let after = start.ordinal ?? -1;
-  // A client forgets what it knew when a snapshot begins: one that goes on must not say that it does.
   const begins = after === -1;
   for (let first = true; ; first = false) {
     signal.throwIfAborted();
-    const range = { after, recent: start.xmin };
-    const page = tasks ? await whenConnected(() => readPage(db, importId, range), signal) : [];
-    if (page.length === 0 && !first) return;
-    remember(told, page);
-    after = page.at(-1)?.ordinal ?? after;
-    const last = page.length < EVENT_SIZE;
-    yield {
-      importId,
-      cursor: cursors.encode(importId, { xmin: start.xmin, ordinal: last ? null : after }),
-      snapshot: begins,
-      changedIds: idsOf(page, 'T'),
-      rejectedIds: idsOf(page, 'F'),
-      deletedIds: [],
-      shared: false,
-    };
-    if (last) return;
+    const asked = { importId, base: start, tasks, begins, after };
+    const page = await whenConnected(() => snapshots.page(asked), signal);
+    if (page.rows.length === 0 && !first) return;
+    remember(told, page.rows);
+    after = page.ordinal;
+    yield page.event;
+    if (page.isLast) return;
   }
 }
 
@@ -142,7 +140,10 @@ function versionsOf(importId: string, { rows, version }: ImportChanges): Told {
   return told;
 }
 
-/** The events for whoever has been told nothing by itself yet: the same for all who go on from the same place. */
+/** More changes than these are executed for each subscriber by itself. */
+const MOST_SHARED = 10 * EVENT_SIZE;
+
+/** The events that follow from a read, by what of it is news: the same for all who go on from the same place and know the same. */
 const sharedEvents = new WeakMap<ImportChanges, Map<string, readonly ImportEvent[]>>();
 
 interface NewChanges {
@@ -151,36 +152,49 @@ interface NewChanges {
   readonly told: Told;
 }
 
+/** Events for what has changed and was not told yet; only the cursor of the last one is past all of it. */
 function tellChanges(
-  deps: ProgressDeps,
-  options: ImportProgressOptions,
-  found: NewChanges,
-): Iterable<ImportEvent> {
-  if (found.told.size > 0) return makeEvents(deps, options, { ...found, shared: false });
-  const made = sharedEvents.get(found.changes) ?? new Map<string, readonly ImportEvent[]>();
-  sharedEvents.set(found.changes, made);
-  const key = `${options.tasks} ${found.from}`;
-  const events = made.get(key) ?? [...makeEvents(deps, options, { ...found, shared: true })];
+  { cursors }: ProgressDeps,
+  { importId, tasks }: ImportProgressOptions,
+  { changes, from, told }: NewChanges,
+): readonly ImportEvent[] {
+  const news = changes.rows.filter(({ id, version }) => told.get(id) !== version);
+  const known = told.get(importId);
+  const isNew = known === undefined ? BigInt(changes.version) >= BigInt(from) : changes.version !== known;
+  if (news.length === 0 && !isNew && !changes.finished) return [];
+  const rows = tasks ? news : [];
+  const made = sharedEvents.get(changes) ?? new Map<string, readonly ImportEvent[]>();
+  sharedEvents.set(changes, made);
+  const key = `${tasks} ${from} ${digest(rows)}`;
+  const events = made.get(key) ?? makeEvents({ importId, cursors, tasks, from, to: changes.xmin }, rows);
   made.set(key, events);
   return events;
 }
 
-/** Events for what has changed and was not told yet; only the cursor of the last one is past all of it. */
-function* makeEvents(
-  { cursors }: ProgressDeps,
-  { importId, tasks }: ImportProgressOptions,
-  { changes, from, told, shared }: NewChanges & { readonly shared: boolean },
-): Generator<ImportEvent> {
-  const news = changes.rows.filter(({ id, version }) => told.get(id) !== version);
-  const known = told.get(importId);
-  const isNew = known === undefined ? BigInt(changes.version) >= BigInt(from) : changes.version !== known;
-  if (news.length === 0 && !isNew && !changes.finished) return;
-  const rows = tasks ? news : [];
+interface EventOptions {
+  readonly importId: string;
+  readonly cursors: ProgressDeps['cursors'];
+  readonly tasks: boolean;
+  readonly from: string;
+  readonly to: string;
+}
+
+function makeEvents({ from, to, ...options }: EventOptions, rows: readonly FoundChange[]): ImportEvent[] {
+  const events: ImportEvent[] = [];
+  // What an event says is kept for as long as anybody who is slow has not come to the end of all of them.
+  const shared = rows.length <= MOST_SHARED;
   let at = 0;
   do {
-    const part = { xmin: from, changes: rows.slice(at, at + EVENT_SIZE) };
+    const changes = rows.slice(at, at + EVENT_SIZE);
     at += EVENT_SIZE;
-    if (at >= rows.length) part.xmin = changes.xmin;
-    yield toEvent({ importId, cursors, part, tasks, shared });
+    const part = { xmin: at >= rows.length ? to : from, changes };
+    events.push(toEvent({ ...options, part, shared }));
   } while (at < rows.length);
+  return events;
+}
+
+function digest(rows: readonly FoundChange[]): string {
+  const hash = createHash('sha256');
+  for (const { id } of rows) hash.update(id);
+  return hash.digest('base64');
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Database } from '../db/client.ts';
-import { nameOfStatement } from '../db/named-statements.ts';
+import { askNamed, namedStatement } from '../db/named-statements.ts';
 import { ForbiddenError } from './errors.ts';
 
 /** What a key may be allowed to do; each includes those before it. */
@@ -52,22 +52,17 @@ interface KeyRow {
   readonly team_ids: string[];
 }
 
-const FIND_KEY = `
+/** Every request asks it. */
+const FIND_KEY = namedStatement(`
   select k.id, k.name, k.scopes, k.default_team_id,
          array(select t.team_id from api_key_teams t where t.api_key_id = k.id order by t.team_id) as team_ids
     from api_keys k
-   where k.hash = $1 and k.revoked_at is null and (k.expires_at is null or k.expires_at > now())`;
-/** Every request asks it. */
-const FIND_KEY_NAME = nameOfStatement(FIND_KEY);
+   where k.hash = $1 and k.revoked_at is null and (k.expires_at is null or k.expires_at > now())`);
 
 /** The viewer behind an API key; null when there is no such key, or it is revoked or past its expiry. */
 export async function authenticate(db: Database, key: string): Promise<Viewer | null> {
   if (!KEY_FORMAT.test(key)) return null;
-  const { rows } = await db.$client.query<KeyRow>({
-    name: FIND_KEY_NAME,
-    text: FIND_KEY,
-    values: [hashApiKey(key)],
-  });
+  const { rows } = await askNamed<KeyRow>(db, FIND_KEY, [hashApiKey(key)]);
   const [row] = rows;
   if (!row) return null;
   return {
