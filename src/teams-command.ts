@@ -9,7 +9,7 @@ const USAGE = `Usage: sluice teams create NAME [--max-videos N] [--max-bytes N] 
 
   TEAM is an id or a name. N is what all videos of the team may come to; "none" takes a limit away. Lower limits take
   nothing away. create makes a default index, too, and prints the id of the team. revoke-urls ends all media URLs of the
-  team that were handed out so far; those of later answers hold.
+  team that were handed out so far, and says so; those of later answers hold.
 `;
 
 const OPTIONS = {
@@ -20,7 +20,7 @@ const OPTIONS = {
 } as const;
 
 /**
- * Makes, changes and lists teams.
+ * Makes, changes and lists teams, and calls back media URLs.
  * @returns the exit code
  * @throws {UsageError}
  */
@@ -34,7 +34,10 @@ export async function runTeams(command: ManageCommand): Promise<number> {
     });
   if (team === undefined || team === '') throw new UsageError(USAGE);
   if (action === 'revoke-urls' && Object.keys(values).length === 0)
-    return await manage(command, (db) => revokeMediaUrls(db, team));
+    return await manage(command, async (db) => {
+      const { id, name } = await revokeMediaUrls(db, team);
+      process.stdout.write(`${name} (${id}): all media URLs handed out so far have ended\n`);
+    });
   const limits: TeamLimits = {
     maxVideos: toLimit('--max-videos', values['max-videos'], MAX_VIDEOS),
     maxBytes: toLimit('--max-bytes', values['max-bytes'], Number.MAX_SAFE_INTEGER),

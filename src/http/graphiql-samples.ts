@@ -1,4 +1,4 @@
-/** What GraphiQL holds when it is first opened: one import from beginning to end, ready to run. */
+/** What GraphiQL holds when it is first opened: imports from beginning to end, and what is made of a video, ready to run. */
 export const SAMPLE_OPERATIONS = /* GraphQL */ `# One import, from beginning to end. Run its
 # operations with the button to the right.
 #
@@ -8,6 +8,12 @@ export const SAMPLE_OPERATIONS = /* GraphQL */ `# One import, from beginning to 
 # 3. importProgress shows what happens as it
 #    happens; importStatus and tasks where
 #    things stand.
+#
+# To have HLS, pictures, scenes and the like
+# made, run startFullIngestion, then stages
+# with the id of its answer. Put the id of a
+# video into "videoId": made shows what is
+# there then.
 
 mutation startImport($input: StartImportInput!) {
   startImport(input: $input) {
@@ -74,6 +80,52 @@ subscription importProgress($id: ID!) {
     rejected { id name error { code message } }
   }
 }
+
+mutation startFullIngestion($fullInput: StartImportInput!) {
+  startImport(input: $fullInput) {
+    __typename
+    ... on StartImportSuccess {
+      import {
+        id
+        tasks(first: 100) {
+          nodes { videoId name stages { name state } }
+        }
+      }
+    }
+    ... on InvalidInputError {
+      issues { path code message }
+    }
+    ... on Error { message }
+  }
+}
+
+subscription stages($id: ID!) {
+  importProgress(id: $id) {
+    import { state progress { fraction } }
+    changed {
+      id
+      name
+      videoId
+      status
+      hls { status }
+      stages { name state fraction startedAt finishedAt error { code message } }
+    }
+  }
+}
+
+query made($videoId: ID!) {
+  video(id: $videoId) {
+    name
+    hls { status videoUrl thumbnailUrls updatedAt }
+    posterUrl
+    storyboardUrl
+    scenes { start end thumbnailUrl }
+    quality { overall metrics { name score label } }
+    scanType
+    similar(limit: 5) { similarity video { id name posterUrl } }
+    urlsExpireAt
+  }
+}
 `;
 
 /** The variables of the sample operations; each takes the ones that it names. */
@@ -96,4 +148,21 @@ export const SAMPLE_VARIABLES = {
     incremental: true,
   },
   id: 'the id that startImport answered',
+  fullInput: {
+    from: {
+      videos: {
+        systemName: 'my-library',
+        videos: [
+          {
+            externalId: 'bunny-trailer',
+            url: 'https://media.w3.org/2010/05/bunny/trailer.mp4',
+            fileName: 'bunny.mp4',
+            name: 'Big Buck Bunny, the trailer',
+          },
+        ],
+      },
+    },
+    fullIngestion: true,
+  },
+  videoId: 'the id of a video, as stages shows it',
 };

@@ -6,11 +6,13 @@ import { jitter } from './backoff.ts';
 import { LeaseLostError } from './errors.ts';
 import type { JobHandler } from './handler.ts';
 import type { ClaimedJob } from './job.ts';
+import type { HeldLease } from './leases.ts';
 import type { Outcome } from './outcome.ts';
 import { pause } from './pause.ts';
 import { timeIn } from './sql/database-clock.ts';
 import { retryClaimed } from './sql/fail.ts';
 import { deleteClaimed } from './sql/finish.ts';
+import { isThere } from './sql/is-there.ts';
 import { releaseClaimed } from './sql/release.ts';
 
 const FIRST_PAUSE_MS = 200;
@@ -23,6 +25,7 @@ export interface AcknowledgeOptions {
   readonly db: Database;
   readonly handler: JobHandler<unknown>;
   readonly job: ClaimedJob;
+  readonly lease: Pick<HeldLease, 'wasKept'>;
   readonly log: Logger;
   /** Aborted when there is no time left to wait for the database: the lease runs out instead. */
   readonly giveUp: AbortSignal;
@@ -55,7 +58,7 @@ export async function callAfterCommit({
 /** Whether the outcome is in the database. */
 async function isStored(outcome: Outcome, options: AcknowledgeOptions): Promise<boolean> {
   const { db, job, log, giveUp } = options;
-  if (outcome.type === 'LEASE_LOST') return leaseLost(options);
+  if (outcome.type === 'LEASE_LOST') return await leaseLost(options);
   if (outcome.type === 'FINISHED' && job.finished) return true;
   if (outcome.type === 'DATABASE_AWAY') await pause(jitter(AWAY_PAUSE_MS), giveUp);
   // A connection that broke during a commit does not tell whether the commit was done.
@@ -65,7 +68,7 @@ async function isStored(outcome: Outcome, options: AcknowledgeOptions): Promise<
       await transaction(db, (tx) => store(tx, outcome, options));
       return true;
     } catch (error) {
-      if (error instanceof LeaseLostError) return maybeStored ? isOver(options) : leaseLost(options);
+      if (error instanceof LeaseLostError) return maybeStored ? isOver(options) : await leaseLost(options);
       if (!isConnectionError(error)) return retryPlainly(error, outcome, options);
       maybeStored = true;
       log.warn({ err: error }, 'the outcome of a job could not be stored yet');
@@ -75,10 +78,36 @@ async function isStored(outcome: Outcome, options: AcknowledgeOptions): Promise<
   }
 }
 
-/** Tells that a claim is over; gives false: nothing is stored for it. */
-export function leaseLost({ job, log }: Pick<AcknowledgeOptions, 'job' | 'log'>): false {
-  log.warn({ claim: job.claim }, 'LEASE_LOST: this run of a job is over, nothing was written for it');
+/**
+ * Tells that a claim is over; gives false: nothing is stored for it. It is no trouble where the job was removed on purpose, as of
+ * a task that was canceled. Never rejects.
+ */
+export async function leaseLost(
+  options: Pick<AcknowledgeOptions, 'db' | 'job' | 'lease' | 'log'>,
+): Promise<false> {
+  const { job, log } = options;
+  if (await wasRemoved(options))
+    log.debug(
+      { claim: job.claim },
+      'the job of this run was canceled or deleted, nothing was written for it',
+    );
+  else log.warn({ claim: job.claim }, 'LEASE_LOST: this run of a job is over, nothing was written for it');
   return false;
+}
+
+/** A job that is gone may also have been ended by a worker that took it; but nobody takes one whose lease has not run out. */
+async function wasRemoved({
+  db,
+  job,
+  lease,
+}: Pick<AcknowledgeOptions, 'db' | 'job' | 'lease'>): Promise<boolean> {
+  if (!lease.wasKept()) return false;
+  try {
+    return !(await isThere(db, job));
+  } catch {
+    // A database that is away does not tell.
+    return false;
+  }
 }
 
 /** Gives true: the outcome may have been stored, and then what follows it is still to be done. */

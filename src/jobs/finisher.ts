@@ -11,7 +11,7 @@ const MOST_AT_ONCE = 1000;
 const FIRST_PAUSE_MS = 200;
 const MAX_PAUSE_MS = 5000;
 
-type EndedRun = Pick<AcknowledgeOptions, 'handler' | 'job' | 'log'>;
+type EndedRun = Pick<AcknowledgeOptions, 'handler' | 'job' | 'lease' | 'log'>;
 
 interface Ended {
   readonly run: EndedRun;
@@ -63,14 +63,14 @@ export function createFinisher(options: FinisherOptions): Finisher {
 }
 
 async function storeBatch(batch: readonly Ended[], options: FinisherOptions): Promise<void> {
-  const { pool, owner, timeoutMs, log, giveUp } = options;
+  const { db, pool, owner, timeoutMs, log, giveUp } = options;
   const jobs = batch.map(({ run }) => run.job);
   // A connection that broke during a statement does not tell whether the jobs were deleted.
   let maybeStored = false;
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, MAX_PAUSE_MS)) {
     try {
       const over = await deleteManyClaimed(pool, { owner, jobs, timeoutMs });
-      for (const ended of batch) tell(ended, maybeStored || !over.has(ended.run.job.claim));
+      for (const ended of batch) tell(ended, { db, isStored: maybeStored || !over.has(ended.run.job.claim) });
       return;
     } catch (error) {
       if (!isConnectionError(error)) return storeEach(batch, options);
@@ -83,16 +83,22 @@ async function storeBatch(batch: readonly Ended[], options: FinisherOptions): Pr
   for (const ended of batch) ended.onStored();
 }
 
-function tell({ run, onStored }: Ended, isStored: boolean): void {
-  if (!isStored) leaseLost(run);
-  if (!isStored || run.handler.afterCommit === undefined) onStored();
+function tell(
+  { run, onStored }: Ended,
+  { db, isStored }: { readonly db: Database; readonly isStored: boolean },
+): void {
+  if (!isStored) void leaseLost({ ...partsOf(run), db }).then(onStored);
+  else if (run.handler.afterCommit === undefined) onStored();
   else void callAfterCommit(run).then(onStored);
 }
+
+/** By name: a run makes its log when it is asked for, so that copying the run would leave that out. */
+const partsOf = ({ handler, job, lease, log }: EndedRun): EndedRun => ({ handler, job, lease, log });
 
 /** What keeps one job from being stored, such as a deadlock, must not keep the others from it. */
 async function storeEach(batch: readonly Ended[], { db, giveUp }: FinisherOptions): Promise<void> {
   for (const { run, onStored } of batch) {
-    await acknowledge({ type: 'FINISHED' }, { ...run, db, giveUp });
+    await acknowledge({ type: 'FINISHED' }, { ...partsOf(run), db, giveUp });
     onStored();
   }
 }

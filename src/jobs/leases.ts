@@ -15,6 +15,8 @@ export interface HeldLease {
   /** Why the signal is aborted; undefined while it is not. */
   readonly reason: Error | undefined;
   abort(reason: Error): void;
+  /** Whether it had not run out when the claim turned out to be over, or has not by now: no other worker can have taken the job. */
+  wasKept(): boolean;
   /** Keeps the lease no longer; it runs out unless the job is finished or released. */
   end(): void;
 }
@@ -47,16 +49,19 @@ export function createLeases(options: LeasesOptions): Leases {
   const { pool, owner, leaseSeconds, log, onTrouble } = options;
   const held = new Map<string, Lease>();
   const stopped = new AbortController();
-  const beatMs = (leaseSeconds * 1000) / BEATS_PER_LEASE;
+  const leaseMs = leaseSeconds * 1000;
+  const beatMs = leaseMs / BEATS_PER_LEASE;
   let running: Promise<void> = Promise.resolve();
 
   const beat = async (): Promise<void> => {
     const asked = [...held.values()];
     if (asked.length === 0) return;
     const jobs = asked.map(({ job }) => job);
+    const at = Date.now();
     const owned = await extendLeases(pool, { owner, held: jobs, leaseSeconds, timeoutMs: beatMs });
     for (const lease of asked) {
-      if (!owned.has(lease.job.claim)) lease.abort(new LeaseLostError(lease.job));
+      if (owned.has(lease.job.claim)) lease.extend(at);
+      else lease.abort(new LeaseLostError(lease.job));
     }
   };
 
@@ -77,7 +82,7 @@ export function createLeases(options: LeasesOptions): Leases {
   };
 
   return {
-    hold: (job) => new Lease(job, held),
+    hold: (job) => new Lease(job, held, leaseMs),
     holds: ({ claim }) => held.has(claim),
     start: () => {
       running = keepBeating();
@@ -95,11 +100,16 @@ class Lease implements HeldLease {
   readonly job: ClaimToken;
   reason: Error | undefined;
   readonly #held: Map<string, Lease>;
+  readonly #leaseMs: number;
+  // By the clock that goes on while a machine is asleep.
+  #extendedAt = Date.now();
+  #abortedAt: number | undefined;
   #controller: AbortController | undefined;
 
-  constructor(job: ClaimToken, held: Map<string, Lease>) {
+  constructor(job: ClaimToken, held: Map<string, Lease>, leaseMs: number) {
     this.job = job;
     this.#held = held;
+    this.#leaseMs = leaseMs;
     held.set(job.claim, this);
   }
 
@@ -109,8 +119,18 @@ class Lease implements HeldLease {
     return this.#controller.signal;
   }
 
+  /** @param at when that was asked for */
+  extend(at: number): void {
+    this.#extendedAt = at;
+  }
+
+  wasKept(): boolean {
+    return (this.#abortedAt ?? Date.now()) - this.#extendedAt < this.#leaseMs;
+  }
+
   abort(reason: Error): void {
     this.reason ??= reason;
+    this.#abortedAt ??= Date.now();
     this.#controller?.abort(this.reason);
   }
 

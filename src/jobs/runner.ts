@@ -100,8 +100,8 @@ export function createRunner(options: RunnerOptions): Runner {
     if (!(await markAlone(db, job))) throw new LeaseLostError(job);
   };
 
-  const acknowledgeRun = ({ handler, job, log }: Run, outcome: Outcome): Promise<void> =>
-    acknowledge(outcome, { db, handler, job, log, giveUp: giveUp.signal });
+  const acknowledgeRun = ({ handler, job, lease, log }: Run, outcome: Outcome): Promise<void> =>
+    acknowledge(outcome, { db, handler, job, lease, log, giveUp: giveUp.signal });
 
   const begin = (run: Run): void => {
     begun.add(run);

@@ -5,6 +5,7 @@ import { LRUCache } from 'lru-cache';
 import type { Database } from '../db/client.ts';
 import { nameOfStatement } from '../db/named-statements.ts';
 import type { tables } from '../db/relations.ts';
+import { type Columns, condition } from '../services/condition.ts';
 import type { ListedTable } from '../services/count-rows.ts';
 import { builder } from './builder.ts';
 import type { Context } from './context.ts';
@@ -23,6 +24,8 @@ export interface PageOfTable<Table extends ListedTable = ListedTable> {
   readonly page: PageQuery;
   /** Whether one index is right for it, whatever the values are: then it need not be planned for each of them. */
   readonly hasOneIndex: boolean;
+  /** Where the rows are selected below the field; as in a connection unless given. */
+  readonly paths?: string[][];
 }
 
 type RowOf<Table extends ListedTable> = (typeof tables)[Table]['$inferSelect'];
@@ -37,6 +40,9 @@ const MAX_TEXT = 512 * 1024;
 
 /** What comes once only is not worth to be kept; what comes as often as this, to be kept by the database, too. */
 const NAME_AT = 20;
+
+/** More rows are asked for by their ids nowhere. */
+const MOST_BY_ID = 1_000;
 
 interface Kept {
   readonly statement: Statement | null;
@@ -81,22 +87,23 @@ async function read(asked: PageOfTable, context: Context, info: GraphQLResolveIn
   if (known?.statement && (uses !== NAME_AT || !asked.hasOneIndex)) {
     known.uses = uses;
     // Beside the selection itself, this notes for the fields below what their rows were read with.
-    if (kind === 'related') selected(page, context, info);
+    if (kind === 'related') selected(asked, context, info);
     return await known.statement.execute(shape.values);
   }
-  if (known === undefined || dependsOnViewer(page, context, info)) {
+  if (known === undefined || dependsOnViewer(asked, context, info)) {
     statements.set(key, { statement: null, size: key.length, uses });
     return await readOnce(asked, context, info);
   }
-  const query = { ...selected(page, context, info), where: shape.template };
+  const query = { ...selected(asked, context, info), where: shape.template };
   const statement = write(rowsOf(context.db, asked.table), query, uses >= NAME_AT && asked.hasOneIndex);
   statements.set(key, { statement, size: key.length + statement.getQuery().sql.length, uses });
   return await statement.execute(shape.values);
 }
 
-async function readOnce({ table, where, page }: PageOfTable, context: Context, info: GraphQLResolveInfo) {
+async function readOnce(asked: PageOfTable, context: Context, info: GraphQLResolveInfo) {
+  const { table, where, page } = asked;
   const conditions = { AND: [where, ...page.within] };
-  return await rowsOf(context.db, table).findMany({ ...selected(page, context, info), where: conditions });
+  return await rowsOf(context.db, table).findMany({ ...selected(asked, context, info), where: conditions });
 }
 
 /** @param isNamed whether connections keep it */
@@ -113,11 +120,11 @@ function write(
 
 /** What is selected of the rows of a page, and in which order and how many are read, as relational queries take it. */
 function selected(
-  { within: _, ...page }: PageQuery,
+  { page: { within: _, ...page }, paths = PATHS }: PageOfTable,
   context: Context,
   info: GraphQLResolveInfo,
 ): Omit<PageQuery, 'within'> {
-  return queryFromInfo({ config: getSchemaConfig(builder), context, info, paths: PATHS, ...page });
+  return queryFromInfo({ config: getSchemaConfig(builder), context, info, paths, ...page });
 }
 
 /** The relational queries of all listed tables take what is put together here, and it is typed for none of them. */
@@ -137,7 +144,7 @@ function keyOf(
 }
 
 /** Whether something that is selected is another thing for another viewer: then it can be kept for nobody. */
-function dependsOnViewer(page: PageQuery, context: Context, info: GraphQLResolveInfo): boolean {
+function dependsOnViewer(asked: PageOfTable, context: Context, info: GraphQLResolveInfo): boolean {
   let hasLooked = false;
   const watched: Context = Object.create(context, {
     viewer: {
@@ -147,6 +154,27 @@ function dependsOnViewer(page: PageQuery, context: Context, info: GraphQLResolve
       },
     },
   });
-  selected(page, watched, info);
+  selected(asked, watched, info);
   return hasLooked;
+}
+
+// As one parameter: a list of them would be another statement for each count. In a kept statement a name stands for it.
+const idIsOneOf = ({ id }: Columns, ids: readonly string[]) =>
+  sql`${id} = any(${Array.isArray(ids) ? sql.param(ids) : ids}::uuid[])`;
+
+/** Reads rows by their ids, for a field that is one of them or a list of them, by a statement that is kept like that of a page. */
+export async function readByIds<Table extends ListedTable>(
+  {
+    table,
+    ids,
+    by,
+  }: { readonly table: Table; readonly ids: readonly string[]; readonly by: readonly string[] },
+  context: Context,
+  info: GraphQLResolveInfo,
+): Promise<readonly RowOf<Table>[]> {
+  if (ids.length === 0) return [];
+  const orderBy = Object.fromEntries(by.map((column) => [column, 'asc' as const]));
+  const page = { within: [], orderBy, limit: MOST_BY_ID, columns: { id: true as const } };
+  const where = condition(idIsOneOf, ids);
+  return await readPage({ table, where, page, hasOneIndex: true, paths: [] }, context, info);
 }

@@ -10,6 +10,7 @@ import { FULL_PAGE_COST } from './cost.ts';
 import { notFound } from './errors.ts';
 import { FailedFile } from './failed-file.ts';
 import { Import } from './import.ts';
+import { readByIds } from './list-statements.ts';
 import { Task } from './task.ts';
 import { whileTeamIsReached } from './team-watch.ts';
 
@@ -19,25 +20,21 @@ const ImportProgressEvent = builder.objectRef<ImportEvent>('ImportProgressEvent'
     snapshot: t.exposeBoolean('snapshot', {
       description: 'This event is part of where things stand; false: it is a change.',
     }),
-    import: t.drizzleField({
+    import: t.field({
       type: Import,
-      resolve: async (query, { importId }, _args, { db }) => {
-        const row = await db.query.imports.findFirst(query({ where: { id: importId } }));
+      resolve: async ({ importId }, _args, context, info) => {
+        const [row] = await readByIds({ table: 'imports', ids: [importId], by: ['id'] }, context, info);
         if (!row) throw new GoneError();
         return row;
       },
     }),
-    changed: t.drizzleField({
+    changed: t.field({
       type: [Task],
       complexity: FULL_PAGE_COST,
       description:
         'Tasks made or changed since the last event: the latest state of each, once; at most 100, more follow at once.',
-      resolve: (query, { changedIds }, _args, { db }) =>
-        changedIds.length === 0
-          ? []
-          : db.query.tasks.findMany(
-              query({ where: { id: { in: [...changedIds] } }, orderBy: { ordinal: 'asc', id: 'asc' } }),
-            ),
+      resolve: ({ changedIds: ids }, _args, context, info) =>
+        readByIds({ table: 'tasks', ids, by: ['ordinal', 'id'] }, context, info),
     }),
     rejected: t.drizzleField({
       type: [FailedFile],
@@ -60,10 +57,10 @@ const ImportProgressEvent = builder.objectRef<ImportEvent>('ImportProgressEvent'
 
 const TaskProgressEvent = builder.objectRef<{ readonly taskId: string }>('TaskProgressEvent').implement({
   fields: (t) => ({
-    task: t.drizzleField({
+    task: t.field({
       type: Task,
-      resolve: async (query, { taskId }, _args, { db }) => {
-        const row = await db.query.tasks.findFirst(query({ where: { id: taskId } }));
+      resolve: async ({ taskId }, _args, context, info) => {
+        const [row] = await readByIds({ table: 'tasks', ids: [taskId], by: ['id'] }, context, info);
         if (!row) throw new GoneError();
         return row;
       },

@@ -1,10 +1,10 @@
 import { sql } from 'drizzle-orm';
 import type { Transaction } from '../db/client.ts';
-import type { taskProgress } from '../db/tables/tasks.ts';
+import { taskProgress } from '../db/tables/tasks.ts';
 import { databaseNow } from '../db/tables/types.ts';
 import { indexVideo, processVideo, transferVideo } from '../jobs/definitions.ts';
 import { removeJobs } from '../jobs/queue.ts';
-import { discardTaskObjects, type TaskRow } from './end-task.ts';
+import { discardTaskObjects, figuresOf, type TaskRow } from './end-task.ts';
 import { discardWork, withdraw } from './index-task.ts';
 import { closeStages, productsOf } from './stages.ts';
 
@@ -31,11 +31,10 @@ export async function cancelTasks(tx: Transaction, tasks: readonly TaskRow[]): P
       await discardWork(tx, isWriting(task) ? leftRunning(task) : task, await withdraw(tx, task, 'CANCELED'));
   }
   const now = new Date();
-  const rows = tasks.map((task) => ({
-    id: task.id,
-    ...figuresOf(task, progress.get(task.id)),
-    stages: closeStages(task.stages, 'CANCELED', { now }),
-  }));
+  const rows = tasks.map((task) => {
+    const figures = figuresOf(task, progress.get(task.id));
+    return { id: task.id, ...figures, stages: closeStages(figures.stages, 'CANCELED', { now }) };
+  });
   await tx.execute(sql`
     update tasks t set status = 'CANCELED', outcome = 'CANCELED', reason = ${CANCELED_REASON}, error = null,
            waiting_for = null, next_attempt_at = null, partial = null, storage_key = null,
@@ -56,38 +55,10 @@ const leftRunning = (task: TaskRow): TaskRow =>
 async function takeAllProgress(
   tx: Transaction,
   ids: readonly string[],
-): Promise<ReadonlyMap<string, Figures>> {
-  const { rows } = await tx.execute<{
-    task_id: string;
-    attempt: number;
-    fraction: number;
-    bytes_done: string;
-    bytes_total: string | null;
-  }>(sql`
-    delete from task_progress where task_id = any(${sql.param(ids)}::uuid[])
-    returning task_id, attempt, fraction, bytes_done, bytes_total`);
-  return new Map(
-    rows.map((row) => [
-      row.task_id,
-      {
-        attempt: row.attempt,
-        fraction: row.fraction,
-        bytesDone: Number(row.bytes_done),
-        bytesTotal: row.bytes_total === null ? null : Number(row.bytes_total),
-      },
-    ]),
-  );
-}
-
-type Figures = Pick<ProgressRow, 'attempt' | 'fraction' | 'bytesDone' | 'bytesTotal'>;
-
-/** The figures where they were left. */
-function figuresOf(task: TaskRow, live: Figures | undefined): Omit<Figures, 'attempt'> {
-  const { fraction, bytesDone, bytesTotal } = task;
-  if (!live || live.attempt !== task.attempts) return { fraction, bytesDone, bytesTotal };
-  return {
-    fraction: Math.max(fraction, live.fraction),
-    bytesDone: Math.max(bytesDone, live.bytesDone),
-    bytesTotal: live.bytesTotal ?? bytesTotal,
-  };
+): Promise<ReadonlyMap<string, ProgressRow>> {
+  const rows = await tx
+    .delete(taskProgress)
+    .where(sql`${taskProgress.taskId} = any(${sql.param(ids)}::uuid[])`)
+    .returning();
+  return new Map(rows.map((row) => [row.taskId, row]));
 }

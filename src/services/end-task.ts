@@ -6,7 +6,7 @@ import { type StoredError, taskProgress, tasks } from '../db/tables/tasks.ts';
 import { databaseNow } from '../db/tables/types.ts';
 import { deleteObjects } from '../jobs/definitions.ts';
 import { enqueue } from '../jobs/queue.ts';
-import { closeStages, productsOf, rewindStages } from './stages.ts';
+import { advanceStages, closeStages, productsOf, rewindStages } from './stages.ts';
 
 export type TaskRow = typeof tasks.$inferSelect;
 
@@ -41,17 +41,23 @@ export async function lockTasks(tx: Transaction, ids: readonly string[]): Promis
 const inList = (list: readonly string[], value: string) => list.includes(value);
 
 /** What the task's row takes over from its progress when it stops running: the figures where they were left. */
-async function takeProgress(
-  tx: Transaction,
-  task: TaskRow,
-): Promise<Pick<TaskRow, 'fraction' | 'bytesDone' | 'bytesTotal'>> {
-  const { fraction, bytesDone, bytesTotal } = task;
+export async function takeProgress(tx: Transaction, task: TaskRow): Promise<Figures> {
   const [live] = await tx.delete(taskProgress).where(eq(taskProgress.taskId, task.id)).returning();
-  if (!live || live.attempt !== task.attempts) return { fraction, bytesDone, bytesTotal };
+  return figuresOf(task, live);
+}
+
+/** How far a task and its stages have come. */
+export type Figures = Pick<TaskRow, 'fraction' | 'bytesDone' | 'bytesTotal' | 'stages'>;
+
+/** The figures of a task that has not ended, where its row and its progress have left them. */
+export function figuresOf(task: TaskRow, live: typeof taskProgress.$inferSelect | undefined): Figures {
+  const { fraction, bytesDone, bytesTotal, stages } = task;
+  if (!live || live.attempt !== task.attempts) return { fraction, bytesDone, bytesTotal, stages };
   return {
     fraction: Math.max(fraction, live.fraction),
     bytesDone: Math.max(bytesDone, live.bytesDone),
     bytesTotal: live.bytesTotal ?? bytesTotal,
+    stages: advanceStages(stages, live),
   };
 }
 
@@ -75,8 +81,9 @@ export async function failTask(tx: Transaction, task: TaskRow, error: StoredErro
 /** Ends a locked task as FAILED whose bytes a video has by now. */
 export async function endAsFailed(tx: Transaction, task: TaskRow, error: StoredError): Promise<void> {
   const now = new Date();
+  const figures = await takeProgress(tx, task);
   await moveTask(tx, task, {
-    ...(await takeProgress(tx, task)),
+    ...figures,
     status: 'FAILED',
     outcome: 'FAILED',
     reason: error.message,
@@ -85,7 +92,7 @@ export async function endAsFailed(tx: Transaction, task: TaskRow, error: StoredE
     nextAttemptAt: null,
     partial: null,
     storageKey: null,
-    stages: closeStages(task.stages, 'FAILED', { now, error }),
+    stages: closeStages(figures.stages, 'FAILED', { now, error }),
     finishedAt: databaseNow,
   });
 }
@@ -106,7 +113,7 @@ export async function skipTask(tx: Transaction, task: TaskRow, skip: Skip): Prom
 /** Ends a locked task as SKIPPED whose bytes are seen to already. */
 export async function endAsSkipped(tx: Transaction, task: TaskRow, skip: Skip): Promise<void> {
   const now = new Date();
-  const { bytesDone, bytesTotal } = await takeProgress(tx, task);
+  const { bytesDone, bytesTotal, stages } = await takeProgress(tx, task);
   await moveTask(tx, task, {
     ...skip,
     bytesDone,
@@ -119,7 +126,7 @@ export async function endAsSkipped(tx: Transaction, task: TaskRow, skip: Skip): 
     nextAttemptAt: null,
     partial: null,
     storageKey: null,
-    stages: closeStages(task.stages, 'SKIPPED', { now }),
+    stages: closeStages(stages, 'SKIPPED', { now }),
     finishedAt: databaseNow,
   });
 }

@@ -20,6 +20,7 @@ import {
   lockOpenTask,
   moveTask,
   type TaskRow,
+  takeProgress,
   versionOf,
 } from './end-task.ts';
 import { deleteFolders, foldersOf, replacedSeconds } from './product-files.ts';
@@ -163,7 +164,7 @@ export async function failProcessing(tx: Transaction, task: TaskRow, error: Stor
   const at = new Date();
   const ends = Object.fromEntries(productsOf(task.stages).map((product) => [product, { at, error }]));
   const made = { results: {}, ends };
-  const ended = withEnds(task, made);
+  const ended = withEnds({ ...task, ...(await takeProgress(tx, task)) }, made);
   // Nothing was made, so that nothing is replaced.
   await publishProducts(tx, video, { made, task: ended, keepSeconds: 0 });
   await complete(tx, ended);

@@ -2,13 +2,17 @@ import { sql } from 'drizzle-orm';
 import type { Database } from '../db/client.ts';
 import { deleteObjects } from '../jobs/definitions.ts';
 
+// Word for word as in the index jobs_planned_deletions: there are as many planned deletions as videos were replaced within an
+// hour, and each that runs looks for those below its own prefix. 0 is the character behind the slash.
+const KIND = sql.raw(`'${deleteObjects.kind}'`);
+
 /**
  * Of the folders that these keys lie in, those that have to stay for now: a video has its bytes or what was made of it there, or
  * another deletion is planned for just that folder, later, because URLs to it still hold.
  * @param options.jobId the deletion that asks
  */
 export async function keptFolders(
-  db: Database,
+  db: Pick<Database, 'execute'>,
   {
     jobId,
     prefix,
@@ -23,8 +27,8 @@ export async function keptFolders(
      where v.product_folders && ${sql.param(foldersAbove(prefix, keys))}::text[]
     union
     select j.payload ->> 'prefix' from jobs j
-     where j.kind = ${deleteObjects.kind} and j.id <> ${jobId} and j.run_at > now()
-       and starts_with(j.payload ->> 'prefix', ${`${prefix}/`})`);
+     where j.kind = ${KIND} and j.id <> ${jobId} and j.run_at > now()
+       and (j.payload ->> 'prefix') collate "C" > ${`${prefix}/`} and (j.payload ->> 'prefix') collate "C" < ${`${prefix}0`}`);
   return rows.map(({ folder }) => folder);
 }
 

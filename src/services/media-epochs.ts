@@ -5,6 +5,7 @@ import type { Notifications } from '../db/notifications.ts';
 import { teams } from '../db/tables/teams.ts';
 import { transaction } from '../db/transaction.ts';
 import { findTeam } from './manage-teams.ts';
+import { toPublicId } from './public-ids.ts';
 
 /** Epochs are of 16 bits and begin again: by then, no URL of the first is valid any more. */
 const EPOCHS = 65_536;
@@ -15,15 +16,22 @@ const RETRY_MS = 1_000;
 /**
  * Calls back all media URLs of a team that were handed out so far, on all servers at once; those that are handed out from now on
  * hold again.
+ * @returns the team whose URLs they were, by its public id and its name
  * @throws {ManageError} when there is no such team
  */
-export async function revokeMediaUrls(db: Database, team: string): Promise<void> {
+export async function revokeMediaUrls(
+  db: Database,
+  team: string,
+): Promise<{ readonly id: string; readonly name: string }> {
   const id = await findTeam(db, team);
-  await transaction(db, async (tx) => {
+  const name = await transaction(db, async (tx) => {
     const mediaEpoch = sql`(${teams.mediaEpoch} + 1) % ${EPOCHS}`;
-    await tx.update(teams).set({ mediaEpoch }).where(eq(teams.id, id));
+    const where = eq(teams.id, id);
+    const [changed] = await tx.update(teams).set({ mediaEpoch }).where(where).returning({ name: teams.name });
     await tx.execute(sql`select pg_notify(${CHANNEL}, '')`);
+    return changed?.name ?? team;
   });
+  return { id: toPublicId('Team', id), name };
 }
 
 /** What epoch each team is in, known without asking. */

@@ -84,6 +84,27 @@ export function indexingFraction(stages: readonly StoredStage[], running: StageF
   return Math.min(MADE_SHARE, fraction);
 }
 
+/** What is known of the stages that run. */
+interface LiveStages {
+  readonly stage: StageName;
+  readonly stageFraction: number;
+  /** Of each of them, where several run at once. */
+  readonly stageFractions: StageFractions | null;
+}
+
+/** The stages, those that run as far as they have come by now. */
+export function advanceStages(
+  stages: readonly StoredStage[],
+  { stage: latest, stageFraction, stageFractions }: LiveStages,
+): readonly StoredStage[] {
+  const fractions: StageFractions = stageFractions ?? { [latest]: stageFraction };
+  return stages.map((stage) =>
+    stage.state === 'RUNNING'
+      ? { ...stage, fraction: Math.max(stage.fraction, fractions[stage.name] ?? 0) }
+      : stage,
+  );
+}
+
 const clamp = (fraction: number) => Math.min(1, Math.max(0, fraction));
 
 /** How much of UPLOAD is done when a client has sent all bytes of its upload; the rest is reading and moving them. */
@@ -138,7 +159,7 @@ export function rewindStages(stages: readonly StoredStage[]): readonly StoredSta
   );
 }
 
-/** The stages of a task that ended: what ran ends as `running` says, what had not begun is SKIPPED. */
+/** The stages of a task that ended: what ran ends as `running` says, as far as it had come; what had not begun is SKIPPED. */
 export function closeStages(
   stages: readonly StoredStage[],
   running: Extract<StageState, 'FAILED' | 'CANCELED' | 'SKIPPED'>,

@@ -1,5 +1,5 @@
 import type { StoredStage, taskProgress, tasks } from '../db/tables/tasks.ts';
-import type { StageFractions } from './stages.ts';
+import { advanceStages } from './stages.ts';
 
 type TaskColumns = Pick<
   typeof tasks.$inferSelect,
@@ -49,11 +49,5 @@ export function progressOf(task: TaskWithProgress): TaskProgress {
 /** A task's stages, those that run with their latest fractions. */
 export function stagesOf(task: TaskWithProgress): readonly StoredStage[] {
   const live = currentProgress(task);
-  if (live === null) return task.stages;
-  const fractions: StageFractions = live.stageFractions ?? { [live.stage]: live.stageFraction };
-  return task.stages.map((stage) =>
-    stage.state === 'RUNNING'
-      ? { ...stage, fraction: Math.max(stage.fraction, fractions[stage.name] ?? 0) }
-      : stage,
-  );
+  return live === null ? task.stages : advanceStages(task.stages, live);
 }

@@ -15,7 +15,9 @@ let systems = 0;
 
 beforeAll(async () => {
   ground = await startProvingGround({ servers: 2 });
-  deleters = [ground.client, createTestClient({ url: ground.url, key: KEY })].map(createDeleter);
+  deleters = [ground.client, createTestClient({ url: ground.url, key: KEY })].map((client) =>
+    createDeleter(client),
+  );
   await keepStuckTasks(ground.rows);
 });
 

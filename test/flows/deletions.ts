@@ -27,10 +27,17 @@ const UPDATE_VIDEO = graphql(`
   }
 `);
 
-/** The calls that change and delete what came in, of one client. */
-export function createDeleter(client: Pick<TestClient, 'query'>) {
+/** The calls that change and delete what came in, of one client. `told` hears of every video that is deleted. */
+export function createDeleter(
+  client: Pick<TestClient, 'query'>,
+  told: (kind: 'deletedVideos', id: string) => void = () => {},
+) {
   return {
-    deleteVideo: async (id: string) => (await client.query(DELETE_VIDEO, { id })).deleteVideo,
+    async deleteVideo(id: string) {
+      const { deleteVideo } = await client.query(DELETE_VIDEO, { id });
+      if (deleteVideo.__typename === 'DeleteVideoSuccess') told('deletedVideos', id);
+      return deleteVideo;
+    },
     deleteTask: async (id: string) => (await client.query(DELETE_TASK, { id })).deleteTask,
     updateVideo: async (input: VariablesOf<typeof UPDATE_VIDEO>['input']) =>
       (await client.query(UPDATE_VIDEO, { input })).updateVideo,

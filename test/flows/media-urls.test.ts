@@ -179,10 +179,20 @@ test('an operator calls back all URLs of a team, at every server; later ones hol
       'revoke-urls',
       team,
     ]).ended;
-  expect(await revoke(`team_${video.teamId}`)).toMatchObject({ code: 0, stdout: '' });
+  const id = `team_${video.teamId}`;
+  expect(await revoke(id)).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(
+      new RegExp(`^Team \\S+ \\(${id}\\): all media URLs handed out so far have ended\\n$`),
+    ),
+  });
   expect(await statuses(video)).toEqual([403, 403, 403, 403]);
   expect(await statuses(other)).toEqual([200, 200, 200, 200]);
-  expect(await revoke('Nobody')).toMatchObject({ code: 1, stderr: expect.stringContaining('no team') });
+  expect(await revoke('Nobody')).toMatchObject({
+    code: 1,
+    stdout: '',
+    stderr: expect.stringContaining('no team'),
+  });
 
   for (const base of bases) {
     const client = createTestClient({ url: base, key: video.key });

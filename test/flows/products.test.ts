@@ -42,6 +42,9 @@ const STAGES = ['UPLOAD', 'VALIDATION', ...PRODUCTS];
 const all = (names: readonly string[], state: string) =>
   Object.fromEntries(names.map((name) => [name, state]));
 
+const fractionOf = ({ stages }: ProductTask, stage: string) =>
+  stages.find(({ name }) => name === stage)?.fraction;
+
 function expectForward(states: readonly ProductTask[]): void {
   for (const [at, state] of states.entries()) {
     const before = states[at - 1];
@@ -171,12 +174,18 @@ test(
     const call = await work.next();
     await call.make('THUMBNAILS');
     call.progress('STREAM', 0.5);
-    await producer.until(task.id, (now) => statesOf(now).STREAM === 'RUNNING');
+    await producer.until(
+      task.id,
+      (now) => statesOf(now).THUMBNAILS === 'DONE' && fractionOf(now, 'STREAM') === 0.5,
+    );
+    const following = producer.follow(task.id);
     await ground.canceler.cancelTask(task.id);
+    expectForward(await following);
     const canceled = await producer.look(task.id);
     expect(canceled).toMatchObject({ status: 'CANCELED', video: null, hls: { status: 'CANCELED' } });
     expect(statesOf(canceled)).toMatchObject({ STREAM: 'CANCELED', SCENES: 'SKIPPED' });
     expect(canceled.progress.fraction).toBeLessThan(1);
+    expect(['THUMBNAILS', 'STREAM', 'SCENES'].map((name) => fractionOf(canceled, name))).toEqual([1, 0.5, 0]);
     await waitFor(() => call.options.signal.aborted, { timeout: 3_000, what: 'the end of the work' });
     await waitFor(() => work.running() === 0);
     // The same task, once more: as good as new.
@@ -235,8 +244,11 @@ test(
       const task = await producer.create({ from: from(), name: LAST_TRY, fullIngestion: true });
       const call = await work.next();
       await call.make('SCENES');
+      call.progress('STREAM', 0.25);
+      await producer.until(task.id, (now) => fractionOf(now, 'STREAM') === 0.25);
       call.reject(new Error('no child could be started'));
       const end = await producer.end(task.id);
+      expect(fractionOf(end, 'STREAM')).toBe(0.25);
       expect(end).toMatchObject({ status: 'READY', outcome: 'CREATED', hls: { status: 'ERROR' } });
       expect(statesOf(end)).toEqual({ ...all(PRODUCTS, 'FAILED'), UPLOAD: 'DONE', VALIDATION: 'DONE' });
       expect(end.stages.at(-1)?.error).toMatchObject({ code: 'INTERNAL', retryable: true });

@@ -36,7 +36,7 @@ export interface ProvingGround {
   /** Lets the job of a task go on that is stuck in PENDING or QUEUED. */
   release(taskId: string): Promise<void>;
   /** Notes what a client was told of past the cancelers. */
-  told(kind: 'imports' | 'tasks', id: string): void;
+  told(kind: 'imports' | 'tasks' | 'deletedVideos', id: string): void;
   /** Runs something while counts are sampled; when all has ended and is deleted that was to be, the oracle must be green. */
   prove(work: () => Promise<void>, options?: ProveOptions): Promise<void>;
   /** In the middle of that: all has ended for now, though not all is deleted that is to be. */
@@ -80,8 +80,8 @@ export async function startProvingGround({
     apps.push(await startApp(config, pino({ level: 'fatal' }), work ? { work } : {}));
   const rows = await openRows(databaseUrl);
   await installOracle(databaseUrl);
-  const accepted = { imports: [] as string[], tasks: [] as string[] };
-  const told = (kind: 'imports' | 'tasks', id: string) => void accepted[kind].push(id);
+  const accepted = { imports: [] as string[], tasks: [] as string[], deletedVideos: [] as string[] };
+  const told = (kind: keyof typeof accepted, id: string) => void accepted[kind].push(id);
   const clients = apps.map(({ url }) => createTestClient({ url, key: TEST_KEY }));
   const cancelers = clients.map((client) => createCanceler(client, told));
   const [app] = apps;

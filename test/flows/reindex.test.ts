@@ -168,32 +168,29 @@ test(
 
 test(
   'a worker that was presumed dead publishes nothing; the next attempt does',
-  proof(
-    async () => {
-      const id = await plainVideo();
-      work.isAutomatic = false;
-      const task = await producer.reindex(id);
-      const first = await work.next();
-      await first.make('THUMBNAILS');
-      const { claim } = await ground.rows.one<{ claim: string }>(
-        'select claim from jobs where subject_id = $1',
-        [task.id.slice(5)],
+  proof(async () => {
+    const id = await plainVideo();
+    work.isAutomatic = false;
+    const task = await producer.reindex(id);
+    const first = await work.next();
+    await first.make('THUMBNAILS');
+    const { claim } = await ground.rows.one<{ claim: string }>(
+      'select claim from jobs where subject_id = $1',
+      [task.id.slice(5)],
+    );
+    // More than once: its heartbeat may come between the lapse and the sweep.
+    const lapse = () =>
+      ground.rows.all(
+        `update jobs set lease_until = now() - interval '1 hour' where claim = $1 and owner is not null`,
+        [claim],
       );
-      // More than once: its heartbeat may come between the lapse and the sweep.
-      const lapse = () =>
-        ground.rows.all(
-          `update jobs set lease_until = now() - interval '1 hour' where claim = $1 and owner is not null`,
-          [claim],
-        );
-      const second = await work.next(lapse);
-      await first.finish();
-      await second.finish();
-      const end = await producer.end(task.id);
-      expect(end).toMatchObject({ status: 'READY', attempts: 2, video: { hls: { status: 'COMPLETE' } } });
-      expect(statesOf(end)).toMatchObject({ THUMBNAILS: 'DONE', STREAM: 'DONE' });
-    },
-    { isLast: true },
-  ),
+    const second = await work.next(lapse);
+    await first.finish();
+    await second.finish();
+    const end = await producer.end(task.id);
+    expect(end).toMatchObject({ status: 'READY', attempts: 2, video: { hls: { status: 'COMPLETE' } } });
+    expect(statesOf(end)).toMatchObject({ THUMBNAILS: 'DONE', STREAM: 'DONE' });
+  }),
 );
 
 test(
@@ -260,23 +257,28 @@ test('analyzers of the index are what full ingestion runs, and settings of it wh
   expect((await producer.end(task.id)).stages.map(({ name }) => name)).toEqual(['STREAM', 'QUALITY']);
 });
 
-test('a video with products takes them with it, and its tasks that failed cannot be tried again', async () => {
-  work.isAutomatic = true;
-  const id = await plainVideo();
-  const made = await producer.end((await producer.reindex(id)).id);
-  work.isAutomatic = false;
-  const open = await producer.reindex(id);
-  const call = await work.next();
-  await call.make('STREAM');
-  await createDeleter(ground.client).deleteVideo(id);
-  expect(await producer.end(open.id)).toMatchObject({ status: 'CANCELED', video: null });
-  expect(await producer.retry(open.id)).toMatchObject({
-    __typename: 'TaskCannotBeRetriedError',
-    message: expect.stringContaining('is gone'),
-  });
-  await waitFor(() => work.running() === 0);
-  await finishDeletions(ground.databaseUrl);
-  const keys = await objectsIn(ground.storage).list();
-  const ofTasks = [made, open].map((task) => `/tasks/${task.id.slice('task_'.length)}/`);
-  expect(keys.filter((key) => ofTasks.some((part) => key.includes(part)))).toEqual([]);
-});
+test(
+  'a video with products takes them with it, and its tasks that failed cannot be tried again',
+  proof(
+    async () => {
+      const id = await plainVideo();
+      const made = await producer.end((await producer.reindex(id)).id);
+      work.isAutomatic = false;
+      const open = await producer.reindex(id);
+      const call = await work.next();
+      await call.make('STREAM');
+      await createDeleter(ground.client, ground.told).deleteVideo(id);
+      expect(await producer.end(open.id)).toMatchObject({ status: 'CANCELED', video: null });
+      expect(await producer.retry(open.id)).toMatchObject({
+        __typename: 'TaskCannotBeRetriedError',
+        message: expect.stringContaining('is gone'),
+      });
+      await waitFor(() => work.running() === 0);
+      await finishDeletions(ground.databaseUrl);
+      const keys = await objectsIn(ground.storage).list();
+      const ofTasks = [made, open].map((task) => `/tasks/${task.id.slice('task_'.length)}/`);
+      expect(keys.filter((key) => ofTasks.some((part) => key.includes(part)))).toEqual([]);
+    },
+    { isLast: true },
+  ),
+);

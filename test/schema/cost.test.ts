@@ -58,7 +58,7 @@ const withId = (operation: Operation): Operation => ({
 });
 
 const isSubscription = ({ query, operationName }: Operation) =>
-  query.startsWith('subscription') || operationName === 'importProgress';
+  query.startsWith('subscription') || ['importProgress', 'stages'].includes(operationName ?? '');
 
 async function overHttp(operation: Operation): Promise<readonly Answer<unknown>[]> {
   const { text } = await post({
@@ -242,14 +242,15 @@ describe.each([
     const names = [...SAMPLE_OPERATIONS.matchAll(/^(?:query|mutation|subscription) (\w+)/gm)].map(
       ([, name]) => name,
     );
-    expect(names).toHaveLength(4);
+    expect(names).toHaveLength(7);
     // An input that is refused starts nothing.
     const input = { from: { videos: { systemName: SYSTEM_NAME, videos: [] } } };
+    const variables = { input, fullInput: { ...input, fullIngestion: true }, videoId: `vid_${importId}` };
     for (const operationName of names) {
       const answers = await send({
         query: SAMPLE_OPERATIONS,
         operationName: operationName ?? '',
-        variables: { input },
+        variables,
       });
       expect(answers.length).toBeGreaterThan(0);
       for (const { errors } of answers) expect(errors).toBeUndefined();

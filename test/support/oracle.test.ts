@@ -22,12 +22,18 @@ async function install() {
   return { folder, rows, team, databaseUrl: database.url, storage: folder, accepted };
 }
 
+interface Told {
+  readonly spoil?: (folder: string) => Promise<void>;
+  /** Public ids of videos that a client has deleted. */
+  readonly deletedVideos?: readonly string[];
+}
+
 /** What the oracle says of an import that is played with a fault. */
-async function verdictOn(mutation: Mutation, spoil: (folder: string) => Promise<void> = async () => {}) {
-  const { rows, team, folder, ...options } = await install();
+async function verdictOn(mutation: Mutation, { spoil, deletedVideos = [] }: Told = {}) {
+  const { rows, team, folder, accepted, ...options } = await install();
   await playImport(rows, { team, folder, mutation });
-  await spoil(folder);
-  return await checkOracle(options);
+  await spoil?.(folder);
+  return await checkOracle({ ...options, accepted: { ...accepted, deletedVideos } });
 }
 
 /** A retry that is as it should be: the task is opened again with its import. */
@@ -73,6 +79,11 @@ test.each<readonly [fault: string, mutation: Mutation, said: string]>([
     'a task runs whose job nobody has claimed',
     { without: 'claim' },
     `${task}became UPLOADING, and nobody has claimed its job`,
+  ],
+  [
+    'a task waits for its upload that a worker is to run',
+    { after: { plan: changeTask(`waiting_for = 'UPLOAD'`) } },
+    `${task}waits for its upload, and has a job: transfer-video`,
   ],
   [
     'a worker that is presumed dead writes over the status of its successor',
@@ -275,9 +286,72 @@ test.each<readonly [fault: string, spoil: (folder: string) => Promise<void>, sai
     `object ${KEY}.part: belongs to no video`,
   ],
 ])('%s: the oracle names it', async (_fault, spoil, said) => {
-  const faults = await verdictOn({}, spoil);
+  const faults = await verdictOn({}, { spoil });
   expect(faults).toHaveLength(1);
   expect(faults[0]).toContain(said);
+});
+
+const removeObject = (folder: string) => rm(join(folder, KEY));
+const DELETE_VIDEO = 'delete from content_claims; delete from videos';
+const deletedVideos = [`vid_${IDS.video}`];
+const LOST = `${task}is READY, and its video is not there`;
+
+/** Steps of a task that indexes the video again. */
+const AGAIN = '00000000-0000-7000-8000-0000000000b2';
+const reindex = {
+  begin: `begin; insert into tasks (id, team_id, ordinal, index_id, video_id, file_name, name, name_given, incremental, stages, status,
+            waiting_for, made_video)
+          select '${AGAIN}', team_id, 0, index_id, video_id, file_name, name, false, true, '[]', 'QUEUED', 'WORKER', false
+            from tasks where id = '${IDS.task}';
+          insert into jobs (id, kind, subject_id, team_id, payload, claim, owner, lease_until)
+          select gen_random_uuid(), 'index-video', id, team_id, '{}', 9, gen_random_uuid(), now() from tasks where id = '${AGAIN}'; commit`,
+  run: `update tasks set status = 'INDEXING', attempts = 1, waiting_for = null where id = '${AGAIN}'`,
+  end: `begin; delete from jobs where subject_id = '${AGAIN}';
+        update tasks set status = 'READY', outcome = 'UPDATED', fraction = 1, finished_at = now() where id = '${AGAIN}'; commit`,
+};
+const REINDEX = `${reindex.begin}; ${reindex.run}; ${reindex.end}`;
+const CANCEL_MAKER = `begin; delete from jobs where subject_id = '${IDS.task}'; ${DELETE_VIDEO};
+  ${changeTask(`status = 'CANCELED', outcome = 'CANCELED', finished_at = now(), fraction = 0.99`)}; commit`;
+
+test('a video may go that a client has deleted, and one that goes with the task that was making it', async () => {
+  const deleted = { after: { finish: `${REINDEX}; ${DELETE_VIDEO}` } };
+  expect(await verdictOn(deleted, { deletedVideos, spoil: removeObject })).toEqual([]);
+  const counts = { rejected: 0, ready: 0, skipped: 1, failed: 0, canceled: 1 };
+  const finish = `update imports set state = 'SUCCEEDED', finished_at = now(), counts = '${JSON.stringify(counts)}'`;
+  const withdrawn: Mutation = {
+    without: ['end', 'finish'],
+    after: { index: `${REINDEX}; ${CANCEL_MAKER}; ${finish}` },
+  };
+  expect(await verdictOn(withdrawn, { spoil: removeObject })).toEqual([]);
+});
+
+test.each<readonly [fault: string, mutation: Mutation, told: Told, said: string]>([
+  [
+    'another video than the deleted one is lost',
+    { after: { finish: DELETE_VIDEO } },
+    { deletedVideos: [`vid_${AGAIN}`] },
+    LOST,
+  ],
+  [
+    'a task becomes READY whose video a client has deleted',
+    { after: { index: DELETE_VIDEO } },
+    { deletedVideos },
+    LOST,
+  ],
+  [
+    'a video that was indexed again is lost',
+    { after: { finish: `${REINDEX}; ${DELETE_VIDEO}` } },
+    {},
+    `task ${AGAIN}: is READY, and its video is not there`,
+  ],
+  [
+    'a deletion is forgotten',
+    {},
+    { deletedVideos },
+    `video ${IDS.video}: was deleted for a client, and has never gone`,
+  ],
+])('%s: the oracle names it', async (_fault, mutation, told, said) => {
+  expect((await verdictOn(mutation, told)).join('\n')).toContain(said);
 });
 
 test('what does not add up at some instant is seen, by rows and by what clients are told', async () => {

@@ -37,7 +37,7 @@ export async function checkOracle(options: OracleOptions): Promise<readonly stri
       ...(await readFaults(client)),
       ...pathFaults(changes),
       ...endFaults(changes),
-      ...(await rowFaults(client)),
+      ...(await rowFaults(client, accepted)),
       ...(await acceptedFaults(client, accepted)),
       ...(storage === undefined
         ? []

@@ -62,6 +62,10 @@ export const jobs = snakeCase.table(
       .on(sql`${t.kind} collate "C"`, t.teamId, t.priority, t.runAt, t.id)
       .where(sql`${t.owner} is null and ${t.lostLeases} < 3`),
     index('jobs_suspects').on(t.runAt, t.id).where(sql`${t.owner} is null and ${t.lostLeases} >= 3`),
+    // What is planned to be deleted below a prefix.
+    index('jobs_planned_deletions')
+      .on(sql`(${t.payload} ->> 'prefix') collate "C"`)
+      .where(sql`${t.kind} = 'delete-objects'`),
     index('jobs_leases').on(t.leaseUntil, t.id).where(sql`${t.owner} is not null`),
   ],
 );

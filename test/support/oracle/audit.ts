@@ -70,8 +70,10 @@ begin
     perform oracle.blame(about, 'became ' || task.status || ' though its import has finished');
   end if;
   is_stored := task.status in ('QUEUED', 'INDEXING');
-  if task.waiting_for = 'SAME_CONTENT' then
-    if kinds <> '{}' then perform oracle.blame(about, 'waits for the same content, and has a job: ' || kinds[1]); end if;
+  if task.waiting_for in ('SAME_CONTENT', 'UPLOAD') then
+    if kinds <> '{}' then
+      perform oracle.blame(about, 'waits for ' || case task.waiting_for when 'UPLOAD' then 'its upload' else 'the same content' end || ', and has a job: ' || kinds[1]);
+    end if;
     return null;
   end if;
   if kinds <> array[case

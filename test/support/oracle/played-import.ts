@@ -70,8 +70,8 @@ export type StepName = keyof ReturnType<typeof stepsOf>;
 
 /** How a play departs from what is right. */
 export interface Mutation {
-  /** A step that is not done. */
-  readonly without?: StepName;
+  /** Steps that are not done. */
+  readonly without?: StepName | readonly StepName[];
   /** Statements, each a transaction of its own, after a step. */
   readonly after?: Partial<Record<StepName, string>>;
 }
@@ -89,7 +89,7 @@ export async function playImport(
   await writeFile(join(folder, KEY), BYTES);
   // The names are those of the steps: the compiler widens them.
   for (const [name, statements] of Object.entries(stepsOf(team)) as [StepName, string][]) {
-    if (name !== mutation.without) await rows.client.query(statements);
+    if (![mutation.without].flat().includes(name)) await rows.client.query(statements);
     const more = mutation.after?.[name];
     if (more !== undefined) await rows.client.query(more);
   }

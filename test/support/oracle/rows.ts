@@ -6,6 +6,8 @@ export interface Accepted {
   readonly imports?: readonly string[];
   /** Public ids of tasks that a client was told of. */
   readonly tasks?: readonly string[];
+  /** Public ids of videos that a client has deleted. */
+  readonly deletedVideos?: readonly string[];
 }
 
 // Each gives what is wrong as rows (about, what).
@@ -68,9 +70,6 @@ const STATEMENTS = {
       from content_claims c
      where c.task_id is not null and not exists (select from tasks t where t.id = c.task_id and t.finished_at is null)
         or c.task_id is null and not exists (select from videos v where v.id = c.video_id and v.sha256 = c.sha256)`,
-  'what came in is there': `
-    select 'task ' || t.id, 'is READY, and its video is not there'
-      from tasks t where t.status = 'READY' and not exists (select from videos v where v.id = t.video_id)`,
   'use is counted right': `
     with counted as (
       select team_id, sum(videos) as videos, sum(bytes) as bytes, sum(milliseconds) as ms,
@@ -101,13 +100,41 @@ const STATEMENTS = {
                           and (t.status in ('READY', 'SKIPPED') or t.finished_at is null or not t.made_video))`,
 } as const;
 
+// A video may go after its task has become READY: where a client has deleted it, or with the task that was making it, which ended
+// otherwise; who has indexed it again meanwhile has come to its end by then. Changes of one video are noted in their order.
+const LOST_VIDEOS = `
+  select 'task ' || t.id, 'is READY, and its video is not there'
+    from tasks t
+   where t.status = 'READY' and not exists (select from videos v where v.id = t.video_id)
+     and not exists (
+       select from oracle.changes gone
+        where gone.tab = 'videos' and gone.op = 'DELETE' and gone.id = t.video_id
+          and gone.n > (select max(c.n) from oracle.changes c
+                         where c.tab = 'tasks' and c.id = t.id and c.new ->> 'status' = 'READY' and c.old ->> 'status' <> 'READY')
+          and (gone.id = any ($1::uuid[])
+            or exists (select from oracle.changes maker
+                        where maker.tab = 'tasks' and maker.xid = gone.xid and maker.id <> t.id
+                          and maker.new ->> 'video_id' = gone.id::text and maker.new ->> 'made_video' = 'true'
+                          and maker.new ->> 'status' in ('FAILED', 'CANCELED'))))`;
+
+/** Videos that a client has deleted and that never went. */
+const KEPT_VIDEOS = `
+  select 'video ' || asked.id, 'was deleted for a client, and has never gone'
+    from unnest($1::uuid[]) as asked (id)
+   where not exists (select from oracle.changes c where c.tab = 'videos' and c.op = 'DELETE' and c.id = asked.id)`;
+
 /** What is wrong with the rows of an installation where everything has ended. */
-export async function rowFaults(client: pg.Client): Promise<readonly string[]> {
+export async function rowFaults(
+  client: pg.Client,
+  { deletedVideos = [] }: Pick<Accepted, 'deletedVideos'> = {},
+): Promise<readonly string[]> {
   const faults: string[] = [];
-  for (const statement of Object.values(STATEMENTS)) {
-    const { rows } = await client.query<[string, string]>({ text: statement, rowMode: 'array' });
+  const ask = async (text: string, values: readonly unknown[] = []) => {
+    const { rows } = await client.query<[string, string]>({ text, values: [...values], rowMode: 'array' });
     faults.push(...rows.map(([about, what]) => `${about}: ${what}`));
-  }
+  };
+  for (const statement of Object.values(STATEMENTS)) await ask(statement);
+  for (const statement of [LOST_VIDEOS, KEPT_VIDEOS]) await ask(statement, [deletedVideos.map(rowId)]);
   return faults;
 }
 

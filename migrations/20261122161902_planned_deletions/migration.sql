@@ -1,0 +1,1 @@
+CREATE INDEX "jobs_planned_deletions" ON "jobs" (("payload" ->> 'prefix') collate "C") WHERE "kind" = 'delete-objects';
