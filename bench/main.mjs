@@ -37,7 +37,7 @@ const BENCHMARKS = {
   },
   progress: {
     about:
-      'live progress with many subscribers [--rounds N] [--subscribers N,N] [--tasks N] [--part fanout|paced|reports]',
+      'live progress with many subscribers, and of large imports [--rounds N] [--subscribers N,N] [--tasks N] [--part fanout|paced|reports|large] [--large N] [--only snapshot|cancel|cost]',
     run: () => import('./progress.mjs'),
     takesOptions: true,
   },

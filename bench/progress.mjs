@@ -2,6 +2,7 @@ import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { openDatabase } from './progress/database.mjs';
 import { measureFanout } from './progress/fanout.mjs';
+import { printLarge } from './progress/large.mjs';
 import { measurePaced } from './progress/paced.mjs';
 import { measureLone, measurePlainReports, measureReports } from './progress/reports.mjs';
 import { formatTable, median } from './table.mjs';
@@ -14,7 +15,8 @@ const BASE = 'graphql-yoga + graphql-ws';
 
 /**
  * One import with many subscribers, and many reports of one worker, beside what others do; prints the tables.
- * @param args --rounds N (1), --subscribers N,N (1,100,1000), --tasks N (20, that change at once), --part fanout|paced|reports
+ * @param args --rounds N (1), --subscribers N,N (1,100,1000), --tasks N (20, that change at once), --part fanout|paced|reports|large,
+ *   --large N (100000, tasks of the large import), --only snapshot|cancel|cost (of that part)
  */
 export async function run(args) {
   const { values } = parseArgs({
@@ -24,6 +26,8 @@ export async function run(args) {
       subscribers: { type: 'string' },
       tasks: { type: 'string' },
       part: { type: 'string' },
+      large: { type: 'string' },
+      only: { type: 'string' },
     },
   });
   const counts = (values.subscribers ?? '1,100,1000').split(',').map(Number);
@@ -33,6 +37,7 @@ export async function run(args) {
     `Node ${process.version}, ${cpus().length} CPUs; medians of ${options.rounds} rounds\n`,
   );
   if (wants('fanout')) await printFanout(options);
+  if (wants('large')) await printLarge({ large: Number(values.large ?? 100_000), only: values.only });
   if (!wants('paced') && !wants('reports')) return;
   const database = await openDatabase({ videos: VIDEOS, running: RUNNING });
   try {

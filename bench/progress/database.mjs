@@ -87,7 +87,7 @@ async function insertImport(pool, { videos, running }) {
     `select t.id as "taskId", t.import_id as "importId", t.team_id as "teamId", j.id as "jobId", j.claim::text as claim
        from tasks t join jobs j on j.subject_id = t.id order by t.ordinal`,
   );
-  return { importId, reports: rows };
+  return { importId, teamId, indexId, reports: rows };
 }
 
 /** A connection of its own. */

@@ -11,6 +11,14 @@ export const POLL = `query Poll($id: ID!, $first: Int!) {
 }`;
 export const CURSOR = 'query Cursor($id: ID!) { importStatus(id: $id) { cursor } }';
 
+/** The same with the snapshot, and without it. */
+export const WATCH = `subscription Watch($id: ID!, $tasks: Boolean!) {
+  importProgress(id: $id, tasks: $tasks) { cursor snapshot import { ${IMPORT} all: counts { canceled } } changed { ${TASK} } }
+}`;
+export const FEED = `subscription Feed($id: ID!) {
+  tasksChanged(filter: { importId: $id }) { cursor changed { ${TASK} } removedIds }
+}`;
+
 /** The same answer from a schema of the peer's own. */
 export const PEER_SDL = `
   type Query { ok: Boolean }

@@ -81,7 +81,7 @@ async function untilTold(clients, count) {
 }
 
 /** Changes so many tasks at a time. @returns how often */
-async function flush({ pool, reports }, { seconds, tasks }) {
+export async function flush({ pool, reports }, { seconds, tasks }) {
   const length = seconds * FLUSHES_PER_SECOND;
   const begin = performance.now();
   for (let n = 0; n < length; n += 1) {

@@ -45,12 +45,21 @@ export async function startFanout() {
 }
 
 /** Our API as a process of its own, as anybody would start it. */
-export async function startApi({ url, dataDir }) {
+export const startApi = (database) => startSluice(database, { role: 'api' });
+
+/**
+ * Sluice as a process of its own, as anybody would start it.
+ * @param preload further modules of this folder that are loaded into it; settings: environment variables
+ */
+export async function startSluice({ url, dataDir }, { role, preload = [], settings = {} }) {
   const child = spawn(
     process.execPath,
-    ['--import', path('./observe.mjs'), path('../../dist/main.js'), 'api'],
+    [
+      ...['./observe.mjs', ...preload].flatMap((file) => ['--import', path(file)]),
+      ...[path('../../dist/main.js'), role],
+    ],
     {
-      stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       env: {
         PATH: process.env.PATH,
         PORT: '0',
@@ -61,19 +70,37 @@ export async function startApi({ url, dataDir }) {
         // All subscribers of a run come with one key.
         SLUICE_SOCKETS_PER_KEY: '100000',
         SLUICE_LOG_LEVEL: 'warn',
+        ...settings,
       },
     },
   );
   let text = '';
   return await new Promise((resolve, reject) => {
-    child.once('exit', (code) => reject(new Error(`the API ended with ${code}: ${text}`)));
+    child.once('exit', (code) => reject(new Error(`Sluice ended with ${code}: ${text}`)));
     // Read to the end: a server whose output nobody takes would fail.
     child.stdout.on('data', (chunk) => {
       text = (text + chunk).slice(-10_000);
       const [, found] = /^GraphiQL: (\S+)\/graphql/m.exec(text) ?? [];
       if (found) resolve(handle(child, found));
     });
+    // A worker has no address, and says in its log alone that it is ready.
+    child.stderr.on('data', (chunk) => {
+      if (role !== 'worker' || settings.SLUICE_LOG_LEVEL !== 'info') process.stderr.write(chunk);
+      else if (String(chunk).includes('the worker is ready')) resolve(handle(child, null));
+    });
   });
+}
+
+/** A worker beside it. */
+export const startWorker = (database) =>
+  startSluice(database, { role: 'worker', settings: { SLUICE_LOG_LEVEL: 'info' } });
+
+/** A process of watchers.mjs; ready when all have subscribed. @param watches kind and variables of each, and its name */
+export async function startWatchers({ url, watches }) {
+  const child = fork(path('./watchers.mjs'), [url, KEY, JSON.stringify(watches)]);
+  const said = await answer(child);
+  if (!said.ready) throw new Error(said.error);
+  return handle(child, url);
 }
 
 /** So many subscribers in a process of their own; ready when all have subscribed. */
