@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createDatabase, type DatabaseClient } from '../../src/db/client.ts';
@@ -174,4 +176,30 @@ test('what was told as it is now is not followed by what was told to others befo
   for (; (await further) !== null; further = second.next()) expect(second.known.get(id)).toBe('4');
   while ((await next) !== null) next = first.next();
   expect(second.known).toEqual(first.known);
+});
+
+test('who follows keeps nothing of what it was told before', async () => {
+  setFlagsFromString('--expose-gc');
+  // What a context that is made now has by the name of the flag.
+  const collectGarbage = runInNewContext('gc') as () => void;
+  const importId = await insertRunningImport(1);
+  const change = () => rows.all('update tasks set attempts = attempts + 1 where import_id = $1', [importId]);
+  const only = watch(importId);
+  await only.next();
+  await change();
+  const missed = new WeakRef((await only.next()) ?? {});
+  let next = only.next();
+  await change();
+  ring();
+  await next;
+  next = only.next();
+  await waitFor(() => {
+    collectGarbage();
+    return missed.deref() === undefined;
+  });
+  await rows.all(`update imports set state = 'SUCCEEDED', finished_at = now(), counts = '{}' where id = $1`, [
+    importId,
+  ]);
+  ring();
+  while ((await next) !== null) next = only.next();
 });
