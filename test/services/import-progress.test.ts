@@ -1,11 +1,10 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createDatabase, type DatabaseClient } from '../../src/db/client.ts';
 import { createCursors } from '../../src/services/cursors.ts';
 import type { ImportEvent } from '../../src/services/import-event.ts';
-import { createImportFeeds } from '../../src/services/import-feed.ts';
+import { createImportFeeds, type Follower } from '../../src/services/import-feed.ts';
 import { importProgress, type ProgressDeps } from '../../src/services/import-progress.ts';
 import { createImportSnapshots } from '../../src/services/import-snapshots.ts';
 import { log } from '../jobs/support.ts';
@@ -20,31 +19,16 @@ let team: TeamRows;
 let deps: ProgressDeps;
 /** Tells feeds that something has changed. */
 let ring: () => void;
-/** What the next subscriber has to wait for that looks what has changed since its snapshot; null: nothing. */
-let gate: Promise<void> | null = null;
-let waiting = 0;
-/** How often feeds have looked what has changed, or whoever begins where they stand. */
-let looks = 0;
+/** What subscribers have to wait for who look what has changed since their snapshot. */
+let gate: Promise<void>;
+/** How many wait there, or have passed it, and how many follow the feed. */
+let [looking, following] = [0, 0];
 
 beforeAll(async () => {
   database = await createTestDatabase();
   client = createDatabase({ url: database.url, log, applicationName: 'test' });
   rows = await openRows(database.url);
   team = await insertTeam(rows, 'watchers');
-  const query = client.pool.query.bind(client.pool) as (...args: readonly unknown[]) => Promise<unknown>;
-  client.pool.query = (async (...args: readonly unknown[]) => {
-    const [{ text = '', values: [, since, recent] = [] }] = args as [Partial<pg.QueryConfig>];
-    // A feed's own look is from where its last one was.
-    if (gate !== null && text.includes('deleted_tasks') && since !== recent) {
-      const passing = gate;
-      gate = null;
-      waiting += 1;
-      await passing;
-    }
-    const result = await query(...args);
-    if (text.includes('deleted_tasks') && since === recent) looks += 1;
-    return result;
-  }) as typeof client.pool.query;
 });
 
 beforeEach(async () => {
@@ -59,14 +43,37 @@ beforeEach(async () => {
   const hub = { onImport, onLooseTasks: onImport, onTeam: onImport, stop() {} };
   const cursors = await createCursors(client.db);
   const db = client.db;
+  const feeds = createImportFeeds({ db, hub, cursors });
   deps = {
     db,
     cursors,
-    feeds: createImportFeeds({ db, hub, cursors }),
+    feeds: {
+      subscribers: 0,
+      enter: feeds.enter,
+      join: async (...args) => watched(await feeds.join(...args)),
+    },
     snapshots: createImportSnapshots({ db, cursors }),
   };
-  waiting = 0;
-  looks = 0;
+  gate = Promise.resolve();
+  [looking, following] = [0, 0];
+});
+
+const watched = (follower: Follower): Follower => ({
+  get xmin() {
+    return follower.xmin;
+  },
+  async since(xmin) {
+    looking += 1;
+    await gate;
+    return await follower.since(xmin);
+  },
+  follow(options) {
+    following += 1;
+    follower.follow(options);
+  },
+  take: follower.take,
+  changed: follower.changed,
+  leave: follower.leave,
 });
 
 afterAll(async () => {
@@ -107,7 +114,7 @@ function watch(importId: string) {
   };
 }
 
-/** Holds the next look for changes up. @returns ends that */
+/** Holds whoever comes next up before it looks for changes. @returns ends that */
 function closeGate(): () => void {
   let open = () => {};
   gate = new Promise((resolve) => {
@@ -140,20 +147,16 @@ test('what was told as it is now is not followed by what was told to others befo
   const second = watch(importId);
   await first.next();
   let next = first.next();
-  await waitFor(() => looks === 1);
+  await waitFor(() => following === 1);
   await change(2);
   ring();
   await next;
-  // Its own and that of the first one, which begins at the same place.
-  await waitFor(() => looks === 3);
   next = first.next();
 
-  // So that the snapshot begins later than where the feed stands.
-  await rows.all('select pg_current_xact_id()');
   await second.next();
   const open = closeGate();
   const late = second.next();
-  await waitFor(() => waiting === 1);
+  await waitFor(() => looking === 2);
   await change(3);
   ring();
   await next;
@@ -189,6 +192,7 @@ test('who follows keeps nothing of what it was told before', async () => {
   await change();
   const missed = new WeakRef((await only.next()) ?? {});
   let next = only.next();
+  await waitFor(() => following === 1);
   await change();
   ring();
   await next;
