@@ -58,9 +58,16 @@ interface Place {
   wake: (() => void) | null;
 }
 
+interface MadeEvent {
+  readonly event: ImportEvent;
+  readonly part: LogPart;
+  /** How many events the feed had made before. */
+  readonly number: number;
+}
+
 interface Feed {
   readonly followers: Set<Place>;
-  readonly events: Map<string, { readonly event: ImportEvent; readonly part: LogPart }>;
+  readonly events: Map<string, MadeEvent>;
   /** Reads that have not begun yet, by the position that they are from. */
   readonly gathering: Map<string, Promise<ImportChanges | null>>;
   readonly stop: AbortController;
@@ -70,6 +77,8 @@ interface Feed {
   /** How many reads have begun, and ended. */
   begun: number;
   ended: number;
+  /** How many events have been made. */
+  made: number;
   state: 'OPEN' | 'OVER' | { readonly error: unknown };
 }
 
@@ -100,6 +109,7 @@ export function createImportFeeds(deps: FeedDeps): ImportFeeds {
       xmin: '0',
       begun: 0,
       ended: 0,
+      made: 0,
       state: 'OPEN',
     };
     feeds.set(importId, feed);
@@ -234,18 +244,21 @@ function createFollower(
   let tasks = true;
   let told: ReadonlyMap<string, string> | null = null;
   let toldAt = 0;
+  let madeBefore = 0;
   const size = () => (tasks ? EVENT_SIZE : Number.POSITIVE_INFINITY);
 
+  const keyOf = () => `${tasks} ${place.position}`;
   const takeShared = (log: ChangeLog): ImportEvent => {
-    const key = `${tasks} ${place.position}`;
+    const key = keyOf();
     const made = feed.events.get(key) ?? make(log.after(place.position, size()), true);
     feed.events.set(key, made);
     ({ xmin } = made.part);
     place.position = made.part.to;
     return made.event;
   };
-  const make = (part: LogPart, shared: boolean) => ({
+  const make = (part: LogPart, shared: boolean): MadeEvent => ({
     part,
+    number: feed.made++,
     event: toEvent({ importId, cursors, part, tasks, shared }),
   });
   /** What was told before it began to follow may come once more. */
@@ -254,8 +267,10 @@ function createFollower(
       const { changes, ...part } = log.after(place.position, size());
       if (part.isEnd && feed.ended > toldAt) told = null;
       const news = changes.filter(({ id, version }) => known.get(id) !== version);
-      // Mostly nothing of it was: a crowd that came at once is told the same from the first change on.
-      if (news.length === changes.length) return takeShared(log);
+      // Mostly nothing of it was: a crowd that came at once is told the same from the first change on. But what others were told
+      // before this one knew what it knows may say less than that, also of the import's own row.
+      const isLater = (feed.events.get(keyOf())?.number ?? feed.made) >= madeBefore;
+      if (isLater && news.length === changes.length) return takeShared(log);
       ({ xmin } = part);
       place.position = part.to;
       if (news.length > 0) return make({ ...part, changes: news }, false).event;
@@ -281,6 +296,7 @@ function createFollower(
     follow(options) {
       ({ tasks, told } = options);
       toldAt = feed.begun;
+      madeBefore = feed.made;
     },
     take() {
       const { log, state } = feed;

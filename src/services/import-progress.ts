@@ -48,13 +48,16 @@ export async function* importProgress(
         const follower = await deps.feeds.join(importId, signal);
         try {
           const from = xmin;
-          const changes = await whenConnected(() => follower.since(from), signal);
+          let changes = await whenConnected(() => follower.since(from), signal);
           if (changes === null) return;
           isTold = !changes.isTooMuch;
           if (!isTold) break;
           yield* tellChanges(deps, options, { changes, from, told });
           if (changes.finished) return;
           follower.follow({ tasks: options.tasks, told: versionsOf(importId, changes) });
+          // What all who read it have been told hangs on it: a generator keeps what its variables hold for as long as it lives.
+          changes = null;
+          told.clear();
           // In here, and not in a generator of its own: each of those costs every subscriber some time for every event.
           for (let isFirst = true; ; ) {
             const event = follower.take();
