@@ -30,6 +30,8 @@ export interface Sharing {
 
 /** Longer variables are not worth to be compared. */
 const MAX_KEY_LENGTH = 8_000;
+/** What an event says is kept in so many forms, for as long as anybody has it that is slow. */
+const MAX_FORMS = 50;
 
 /**
  * An event is executed once for all subscriptions with the same teams, scopes, document, operation and variables. The context of
@@ -61,15 +63,17 @@ export function createSharing({ createContext, mask }: SharingOptions): Sharing 
     Object.defineProperty(shown, 'stringify', { value: () => json().toString() });
     return shown;
   };
-  const share = (args: ExecutionArgs, key: string, event: object): Promise<ExecutionResult | null> => {
+  const share = (args: ExecutionArgs, key: string, event: object): Promise<ExecutionResult | null> | null => {
     const made = results.get(event) ?? new Map<string, Promise<ExecutionResult | null>>();
     results.set(event, made);
     const known = made.get(key);
     if (known !== undefined) return known;
+    if (made.size >= MAX_FORMS) return null;
     const result = executeForAll(args, event);
     made.set(key, result);
-    // Whoever waits is told; the next to ask tries again.
-    result.catch(() => made.delete(key));
+    // Whoever waits is told; the next to ask tries again, as where a field could not be read.
+    const forget = () => made.delete(key);
+    result.then((ended) => ended?.errors && forget(), forget);
     return result;
   };
   return {

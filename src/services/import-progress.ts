@@ -119,14 +119,17 @@ async function* tellSnapshot(
   { start, told }: { readonly start: Start; readonly told: Told },
 ): AsyncGenerator<ImportEvent> {
   let after = start.ordinal ?? -1;
+  let { at } = start;
   const begins = after === -1;
   for (let first = true; ; first = false) {
     signal.throwIfAborted();
-    const asked = { importId, base: start, tasks, begins, after };
+    const asked = { importId, base: { xmin: start.xmin, at }, tasks, begins, after };
     const page = await whenConnected(() => snapshots.page(asked), signal);
     if (page.rows.length === 0 && !first) return;
     remember(told, page.rows);
     after = page.ordinal;
+    // With each page the import itself is told: none is taken that is older than the last.
+    at = page.readAt;
     yield page.event;
     if (page.isLast) return;
   }

@@ -6,7 +6,7 @@ import { EVENT_SIZE, type PageRow, readMoment, readPage } from './import-changes
 import { type ImportEvent, idsOf } from './import-event.ts';
 
 /** Snapshots of an import begin at most this often, in milliseconds: whoever comes sooner waits, and begins with all who do. */
-const SPACING_MS = 100;
+const SPACING_MS = 200;
 /** Of so many imports is known when the last one began. */
 const MAX_IMPORTS = 1_000;
 /** Pages are kept for those who are right behind. */
@@ -35,6 +35,8 @@ export interface SnapshotStart extends SnapshotBase {
 export interface SnapshotPage {
   readonly rows: readonly PageRow[];
   readonly event: ImportEvent;
+  /** When its reading began, of performance.now(). */
+  readonly readAt: number;
   /** The ordinal of its last row; what was asked for when it has none. */
   readonly ordinal: number;
   readonly isLast: boolean;
@@ -131,6 +133,7 @@ async function atMost(read: Promise<unknown>): Promise<void> {
 
 async function readOne(db: Database, cursors: Cursors, asked: AskedPage): Promise<SnapshotPage> {
   const { importId, base, tasks, begins, after } = asked;
+  const readAt = performance.now();
   const rows = tasks ? await readPage(db, importId, { after, recent: base.xmin }) : [];
   const ordinal = rows.at(-1)?.ordinal ?? after;
   const isLast = rows.length < EVENT_SIZE;
@@ -144,5 +147,5 @@ async function readOne(db: Database, cursors: Cursors, asked: AskedPage): Promis
     deletedIds: [],
     shared: true,
   };
-  return { rows, event, ordinal, isLast };
+  return { rows, event, readAt, ordinal, isLast };
 }

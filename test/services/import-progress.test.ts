@@ -181,6 +181,31 @@ test('what was told as it is now is not followed by what was told to others befo
   expect(second.known).toEqual(first.known);
 });
 
+test('no page of a snapshot says less of the import than the one before it', async () => {
+  const importId = await insertRunningImport(250);
+  const begun = [watch(importId), watch(importId)] as const;
+  const [ahead, behind] = begun;
+  const [first] = await Promise.all(begun.map((client) => client.next()));
+  await ahead.next();
+  const last = await ahead.next();
+  // The second page is forgotten, the third is not.
+  const base = { xmin: '0', at: 0 };
+  const others = Array.from({ length: 70 }, (_, n) => n + 1_000);
+  const touch = () => deps.snapshots.page(pageOf(199));
+  const xmin = deps.cursors.decode(importId, first?.cursor ?? '')?.xmin ?? '';
+  const pageOf = (after: number) => ({ importId, base: { xmin, at: 0 }, tasks: true, begins: true, after });
+  for (const after of others) {
+    await deps.snapshots.page({ ...pageOf(after), base });
+    expect((await touch()).event).toBe(last);
+  }
+  await rows.all('update imports set found = 7 where id = $1', [importId]);
+  await behind.next();
+  expect(behind.known.get(importId)).toBe('7 STARTED');
+  await behind.next();
+  expect(behind.known.get(importId)).toBe('7 STARTED');
+  for (const { abort } of begun) abort.abort();
+});
+
 test('who follows keeps nothing of what it was told before', async () => {
   setFlagsFromString('--expose-gc');
   // What a context that is made now has by the name of the flag.
