@@ -19,13 +19,15 @@ pg.Client.prototype.query = function (...args) {
 };
 const RESOLUTION_MS = 10;
 const loop = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
-let [own, used] = [[], process.cpuUsage()];
+let [own, used] = [[0], process.cpuUsage()];
 /** What the process itself has computed from one tick to the next: on a busy machine the loop waits for others, too. */
-setInterval(() => {
+const sample = () => {
   const since = process.cpuUsage(used);
   used = process.cpuUsage();
   own.push((since.user + since.system) / 1000);
-}, RESOLUTION_MS).unref();
+};
+/** Only from when it is asked for: to look so often costs more than a server that does nothing. */
+let isSampling = false;
 const late = (nanoseconds) => Math.max(0, nanoseconds / 1e6 - RESOLUTION_MS);
 
 process.on('message', ({ begin = false, calm = false }) => {
@@ -38,6 +40,8 @@ process.on('message', ({ begin = false, calm = false }) => {
   });
   if (!begin) return;
   loop.enable();
+  if (!isSampling) setInterval(sample, RESOLUTION_MS).unref();
+  isSampling = true;
   // What was just done here is nobody's delay.
   setTimeout(() => {
     loop.reset();

@@ -17,8 +17,8 @@ export interface FeedDeps {
 /** What changes is told at most this often. */
 const TICK_MS = 100;
 
-/** After a look that has found nothing: what is told of next may be the first for long, and is not to wait. */
-const IDLE_TICK_MS = 20;
+/** After a look that has found nothing: what is told of next may be the first for long, and is hardly to wait. Twice that after two. */
+const IDLE_TICK_MS = 5;
 
 /** So long those are waited for who come at the same time, as after a restart. */
 const GATHER_MS = 25;
@@ -167,6 +167,7 @@ async function run({ db, hub }: FeedDeps, importId: string, feed: Feed): Promise
   const unsubscribe = hub.onImport(importId, bell.ring);
   try {
     let sent: ReadonlyMap<string, string> = new Map();
+    let pause = IDLE_TICK_MS;
     for (;;) {
       bell.clear();
       feed.begun += 1;
@@ -176,8 +177,9 @@ async function run({ db, hub }: FeedDeps, importId: string, feed: Feed): Promise
       const before = feed.log?.end;
       sent = take(feed, importId, { changes, sent });
       if (changes.finished) return;
-      const pause = feed.log?.end === before ? IDLE_TICK_MS : TICK_MS;
-      await Promise.all([bell.wait(), sleep(pause, undefined, { signal })]);
+      const isNew = feed.log?.end !== before;
+      await Promise.all([bell.wait(), sleep(isNew ? TICK_MS : pause, undefined, { signal })]);
+      pause = isNew ? IDLE_TICK_MS : Math.min(2 * pause, TICK_MS);
     }
   } finally {
     unsubscribe();

@@ -29,6 +29,8 @@ const MAX_AGE_MS = 1_000;
 
 /** From this age on they are read anew while those that are there are given: whoever asks often never waits for them. */
 const RENEW_AGE_MS = 700;
+/** And so much later, when what they are given for has been told. */
+const RENEW_DELAY_MS = 50;
 
 const countStatement = (ids: readonly string[]) => sql`
   select i.id, i.state, i.found, i.deleted_counts as deleted,
@@ -171,9 +173,8 @@ export function createFigureReader(db: Database): FigureReader {
     figures: count(id),
     isRenewed: false,
   });
-  const renew = (row: ImportRow, old: Cached, at: number): void => {
-    old.isRenewed = true;
-    const fresh = read(row, at);
+  const renew = (row: ImportRow, old: Cached): void => {
+    const fresh = read(row, Date.now());
     fresh.figures.then(
       () => cache.get(row.id) === old && cache.set(row.id, fresh),
       () => {
@@ -190,7 +191,8 @@ export function createFigureReader(db: Database): FigureReader {
       // Counts from before the end of planning would say that something is undecided still, those of an earlier run that
       // something has failed that is tried again.
       if (cached?.state === row.state && cached.runs === row.runs && age < MAX_AGE_MS) {
-        if (age >= RENEW_AGE_MS && !cached.isRenewed) renew(row, cached, now);
+        if (age >= RENEW_AGE_MS && !cached.isRenewed) setTimeout(renew, RENEW_DELAY_MS, row, cached);
+        if (age >= RENEW_AGE_MS) cached.isRenewed = true;
         return cached.figures;
       }
       for (const [id, entry] of cache) if (now - entry.at >= MAX_AGE_MS) cache.delete(id);
