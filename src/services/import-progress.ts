@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import type { Position } from './cursors.ts';
 import { EVENT_SIZE, type FoundChange, type ImportChanges, readMoment } from './import-changes.ts';
 import { type ImportEvent, toEvent } from './import-event.ts';
-import type { FeedDeps, ImportFeeds } from './import-feed.ts';
+import type { ImportFeeds } from './import-feed.ts';
+import type { FeedDeps } from './import-follower.ts';
 import type { ImportSnapshots, SnapshotBase } from './import-snapshots.ts';
 import { whenConnected } from './when-connected.ts';
 
