@@ -11,7 +11,7 @@ import {
   type ObjectImporter,
   scripted,
 } from './object-imports.ts';
-import { countAllRows } from './stored-rows.ts';
+import { countAllRows, countRowsAtRest } from './stored-rows.ts';
 
 let s3: S3Double;
 let server: TestServer;
@@ -107,7 +107,7 @@ test('a bucket that is gone is told at once, and nothing is stored, not even the
   const bucket = bucketOf(['a.mp4']);
   const integration = await importer.integrate(bucketAt(s3, bucket));
   const bringBack = failListing(bucket, () => ({ status: 404, code: 'NoSuchBucket' }));
-  const before = await countAllRows(rows);
+  const before = await countRowsAtRest(rows);
   const input = allOf(integration, { idempotencyKey: 'gone and back' });
   for (let times = 0; times < 2; times += 1) {
     const result = await importer.ask(input);

@@ -3,7 +3,6 @@ import { createTestClient } from '../support/client.ts';
 import { insertTeam, openRows, type Rows } from '../support/rows.ts';
 import { type S3Double, startS3 } from '../support/s3.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
-import { waitFor } from '../support/wait.ts';
 import { type CreateInput, createTaskCreator, type TaskCreator } from './created-tasks.ts';
 import { type FileOrigin, makeContents, startFileOrigin } from './file-origin.ts';
 import {
@@ -13,7 +12,7 @@ import {
   type ObjectImporter,
   type ObjectTask,
 } from './object-imports.ts';
-import { countAllRows } from './stored-rows.ts';
+import { countAllRows, countRowsAtRest } from './stored-rows.ts';
 
 let s3: S3Double;
 let origin: FileOrigin;
@@ -133,18 +132,8 @@ describe('is refused, and nothing is stored:', () => {
     ['a long name', () => ({ from: of('a'), name: 'n'.repeat(256) }), ['name'], 'TOO_LONG'],
     ['a SHA-256 that is none', () => ({ from: of('a'), sha256: 'abc' }), ['sha256'], 'INVALID'],
   ];
-  // What earlier tasks have left to be done is done, so that nothing goes meanwhile.
-  beforeAll(() =>
-    waitFor(
-      async () =>
-        (await rows.all('select from jobs where owner is not null or run_at <= clock_timestamp()')).length ===
-        0,
-      { what: 'the end of all jobs' },
-    ),
-  );
-
   test.each(wrong)('%s', async (_, input, path, code) => {
-    const before = await countAllRows(rows);
+    const before = await countRowsAtRest(rows);
     expect(await creator.ask(input())).toMatchObject({
       __typename: 'InvalidInputError',
       issues: [{ path: ['input', ...path], code }],
@@ -154,7 +143,7 @@ describe('is refused, and nothing is stored:', () => {
 
   test("another team's integration", async () => {
     const { key } = await insertTeam(rows, 'Others');
-    const before = await countAllRows(rows);
+    const before = await countRowsAtRest(rows);
     const others = createTaskCreator(createTestClient({ url: server.url, key }));
     expect(await others.ask({ from: put('mine.mp4'), idempotencyKey: 'mine' })).toMatchObject({
       __typename: 'NotFoundError',

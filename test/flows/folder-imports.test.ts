@@ -12,7 +12,7 @@ import { openRows, type Rows } from '../support/rows.ts';
 import { serverSettings, TEST_KEY } from '../support/server.ts';
 import { makeContents, sha256 } from './file-origin.ts';
 import { allOf, at, type Brought, createObjectImporter, type ObjectImporter } from './object-imports.ts';
-import { countAllRows } from './stored-rows.ts';
+import { countAllRows, countRowsAtRest } from './stored-rows.ts';
 
 /** Videos that an import finds, at paths of every kind. */
 const CLIPS = [
@@ -199,7 +199,7 @@ test('paths that are named lead nowhere else either', async () => {
 test('a folder that the operator allows no more is told at once, and nothing is stored', async () => {
   await app.stop();
   await start(join(folder, 'outside'));
-  const before = await countAllRows(rows);
+  const before = await countRowsAtRest(rows);
   const result = await importer.ask(allOf(integration, { idempotencyKey: 'allowed again' }));
   expect(result).toMatchObject({ __typename: 'SourceUnavailableError', code: 'SOURCE_NOT_AUTHORIZED' });
   expect(JSON.stringify(result)).toContain('SLUICE_ALLOW_FOLDERS');

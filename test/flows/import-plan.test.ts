@@ -17,7 +17,7 @@ import {
   scripted,
 } from './object-imports.ts';
 import { PLAN, type Plan, type PlanResult, planIn } from './plans.ts';
-import { countAllRows } from './stored-rows.ts';
+import { countAllRows, countRowsAtRest } from './stored-rows.ts';
 
 let s3: S3Double;
 let origin: FileOrigin;
@@ -62,7 +62,7 @@ const ask = async (input: StartInput, client: Pick<TestServer, 'query'> = server
 
 /** A plan whose counts add up, and that has left no trace in any table. */
 async function plan(input: StartInput): Promise<Plan> {
-  const before = await countAllRows(rows);
+  const before = await countRowsAtRest(rows);
   const result = await ask(input);
   expect(await countAllRows(rows)).toEqual(before);
   return planIn(result);
@@ -202,7 +202,7 @@ test('a plan answers in time, with what is decided by then', async () => {
     for (let n = 0; n < 3; n += 1) s3.put(bucket, `slow-${n}.mp4`, freshContent());
     s3.put(bucket, 'empty.mp4', '');
     const end = scripted(s3, (request) => (isGet(request) ? { hang: true } : undefined));
-    const before = await countAllRows(quickRows);
+    const before = await countRowsAtRest(quickRows);
     expect(planIn(await ask(allOf(source), quick))).toMatchObject({
       found: 4,
       rejectedCount: 1,
@@ -240,7 +240,7 @@ test('a source that cannot be listed is told as such', async () => {
     [{ status: 403, code: 'AccessDenied' }, 'SOURCE_NOT_AUTHORIZED'],
     [{ status: 503, code: 'SlowDown' }, 'SOURCE_UNAVAILABLE'],
   ] as const;
-  const before = await countAllRows(rows);
+  const before = await countRowsAtRest(rows);
   for (const [answer, code] of answers) {
     const end = scripted(s3, () => answer);
     expect(await ask(allOf(integration))).toMatchObject({ __typename: 'SourceUnavailableError', code });

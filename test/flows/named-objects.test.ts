@@ -12,7 +12,7 @@ import {
   type ObjectImporter,
   type StartInput,
 } from './object-imports.ts';
-import { countAllRows } from './stored-rows.ts';
+import { countAllRows, countRowsAtRest } from './stored-rows.ts';
 
 type ObjectInput = Extract<StartInput['from'], { objects: unknown }>['objects']['objects'][number];
 
@@ -174,7 +174,7 @@ describe('is refused as a whole, and nothing is stored:', () => {
     ],
   ];
   test.each(wrong)('%s', async (_, input, path, code) => {
-    const before = await countAllRows(rows);
+    const before = await countRowsAtRest(rows);
     expect(await importer.ask(input())).toMatchObject({
       __typename: 'InvalidInputError',
       issues: [{ path: ['input', 'from', 'objects', ...path], code }],
@@ -185,7 +185,7 @@ describe('is refused as a whole, and nothing is stored:', () => {
   test("another team's integration, like one that is not there", async () => {
     const { key } = await insertTeam(rows, 'Others');
     const others = createObjectImporter(createTestClient({ url: server.url, key }));
-    const before = await countAllRows(rows);
+    const before = await countRowsAtRest(rows);
     const path = ['input', 'from', 'objects', 'integrationId'];
     const denied = await others.ask(of([{ key: 'there.mp4' }]));
     expect(denied).toMatchObject({ __typename: 'NotFoundError', path });

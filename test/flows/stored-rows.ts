@@ -1,4 +1,5 @@
 import type { Rows } from '../support/rows.ts';
+import { waitFor } from '../support/wait.ts';
 
 // The jobs that a server always has plan their own next run.
 const rowsOf = (table: string) =>
@@ -14,4 +15,16 @@ export async function countAllRows(rows: Rows): Promise<Record<string, number>> 
   );
   const counts = tables.map(({ name }) => `(select count(*)::int from ${rowsOf(name)}) as "${name}"`);
   return await rows.one(`select ${counts.join(', ')}`);
+}
+
+/** Waits until no job runs and none is due: an import is told finished shortly before the last of its jobs is gone. */
+export async function untilAtRest(rows: Rows): Promise<void> {
+  const busy = 'select from jobs where owner is not null or run_at <= clock_timestamp() limit 1';
+  await waitFor(async () => (await rows.all(busy)).length === 0, { what: 'the end of all jobs' });
+}
+
+/** The same as countAllRows, once nothing changes them by itself. */
+export async function countRowsAtRest(rows: Rows): Promise<Record<string, number>> {
+  await untilAtRest(rows);
+  return await countAllRows(rows);
 }
