@@ -5,8 +5,8 @@ import { type OpenDatabase, openApiDatabase, storageUrlOf } from './app-parts.ts
 import type { Config } from './config.ts';
 import { explained } from './db/usable.ts';
 import { createHub } from './events/hub.ts';
+import { createKnownKeys } from './http/known-keys.ts';
 import { createHttpServer, type HttpServer } from './http/server.ts';
-import { shareLookups } from './http/shared-lookups.ts';
 import { schema } from './schema/index.ts';
 import type { Secrets } from './secret-key.ts';
 import { CHECK_SECONDS } from './services/check-location.ts';
@@ -15,6 +15,7 @@ import type { Services } from './services/deps.ts';
 import { createImportFeeds } from './services/import-feed.ts';
 import { createFigureReader } from './services/import-figures.ts';
 import { createImportSnapshots } from './services/import-snapshots.ts';
+import { KEYS_CHANNEL } from './services/manage-keys.ts';
 import { watchMediaEpochs } from './services/media-epochs.ts';
 import { createMediaFiles } from './services/media-files.ts';
 import { createMediaUrls } from './services/media-urls.ts';
@@ -78,6 +79,7 @@ export async function startServer(setting: Setting, parts: ServerParts): Promise
     taskFeeds,
     rateLimit,
   };
+  const knownKeys = createKnownKeys((key) => authenticate(api, key));
   const server = createHttpServer({
     host: config.host,
     port: config.port,
@@ -87,9 +89,9 @@ export async function startServer(setting: Setting, parts: ServerParts): Promise
     production: config.production,
     log,
     schema,
-    authenticate: shareLookups((key) =>
-      key.startsWith('slu_') ? authenticateToken(api, key) : authenticate(api, key),
-    ),
+    // What an upload token may do changes with each request.
+    authenticate: (key) =>
+      key.startsWith('slu_') ? authenticateToken(api, key) : knownKeys.authenticate(key),
     createContext: (viewer, watchViewer) => ({ ...common, viewer, watchViewer }),
     media: {
       urls: mediaUrls,
@@ -105,6 +107,12 @@ export async function startServer(setting: Setting, parts: ServerParts): Promise
     ...httpMetrics(server.figures),
     ...hubMetrics,
   ]);
+  shutdown.add(
+    parts.notifications.listen(KEYS_CHANNEL, () => {
+      knownKeys.forget();
+      server.recheckKeys();
+    }),
+  );
   const listening = await server.start();
   url = config.publicUrl ?? listening.url;
   const drain = async () => {

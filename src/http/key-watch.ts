@@ -11,6 +11,8 @@ export interface KeyWatch {
    * @returns ends the watch
    */
   watch(key: string, tell: (viewer: Viewer | null) => void): () => void;
+  /** Looks at all of them now: keys have changed. */
+  lookNow(): void;
 }
 
 /** Whether a key may do less than it could: what was begun with it has to be begun again then. Teams are each operation's own business. */
@@ -28,11 +30,18 @@ export function createKeyWatch(authenticate: Authenticate, intervalMs: number = 
     if (viewer !== undefined) for (const tell of [...(listeners.get(key) ?? [])]) tell(viewer);
   };
   let looking = false;
+  let again = false;
   const lookAtAll = async () => {
     if (looking) return;
     looking = true;
     await Promise.all([...listeners.keys()].map(look));
     looking = false;
+    if (again) lookNow();
+  };
+  const lookNow = () => {
+    // A look that is under way may have begun before the change.
+    again = looking;
+    void lookAtAll();
   };
 
   return {
@@ -50,5 +59,6 @@ export function createKeyWatch(authenticate: Authenticate, intervalMs: number = 
         timer = undefined;
       };
     },
+    lookNow,
   };
 }

@@ -62,6 +62,8 @@ export interface HttpServer {
   /** Drains and closes. */
   stop(): Promise<void>;
   figures(): HttpFigures;
+  /** Looks at the keys behind what is open at once, not only when it is time: keys have changed. */
+  recheckKeys(): void;
 }
 
 /** One server for everything that is reached by HTTP: GraphQL (JSON, events, WebSocket), GraphiQL, media, health. */
@@ -123,5 +125,6 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
       await server.close();
     },
     figures: traffic.figures,
+    recheckKeys: keys.lookNow,
   };
 }

@@ -92,6 +92,9 @@ export async function listKeys(db: Database): Promise<readonly KeyEntry[]> {
   }));
 }
 
+/** Tells all servers that keys have changed; what servers know of keys holds for a second without it. */
+export const KEYS_CHANNEL = 'sluice_keys';
+
 /**
  * Ends a key: within some seconds nothing is answered for it any more, and what is open with it is closed.
  * @param named its id, or its name
@@ -108,8 +111,11 @@ export async function revokeKey(db: Database, named: string): Promise<void> {
     throw new ManageError(`there is no key "${named}" that could be revoked; \`sluice keys list\` shows all`);
   if (others.length > 0)
     throw new ManageError(`several keys are called "${named}": name the one that is meant by its id`);
-  await db
-    .update(apiKeys)
-    .set({ revokedAt: databaseNow })
-    .where(and(eq(apiKeys.id, one.id), isNull(apiKeys.revokedAt)));
+  await transaction(db, async (tx) => {
+    await tx
+      .update(apiKeys)
+      .set({ revokedAt: databaseNow })
+      .where(and(eq(apiKeys.id, one.id), isNull(apiKeys.revokedAt)));
+    await tx.execute(sql`select pg_notify(${KEYS_CHANNEL}, '')`);
+  });
 }

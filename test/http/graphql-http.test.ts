@@ -10,6 +10,7 @@ import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { codesOf, post, type RawAnswer } from '../support/raw.ts';
 import { openRows, type Rows } from '../support/rows.ts';
 import { serverSettings, TEST_KEY } from '../support/server.ts';
+import { waitFor } from '../support/wait.ts';
 
 let database: TestDatabase;
 let dataDir: string;
@@ -200,10 +201,16 @@ test('what breaks in the database is told by an id, under which the log has what
   expect((await ask('{ tasks { totalCount } }')).text).toBe('{"data":{"tasks":{"totalCount":0}}}');
 });
 
-test('a key that is revoked in the database is none from then on', async () => {
+test('a key that is revoked in the database, or expires there, is none within a second', async () => {
+  const becomes = async (status: number) => {
+    const began = performance.now();
+    await waitFor(async () => (await ask('{ viewer { keyName } }')).status === status);
+    // A second, and what a busy machine adds.
+    expect(performance.now() - began).toBeLessThan(3_000);
+  };
   await rows.all('update api_keys set revoked_at = now()');
   try {
-    expect((await ask('{ viewer { keyName } }')).status).toBe(401);
+    await becomes(401);
   } finally {
     await rows.all('update api_keys set revoked_at = null');
   }
@@ -213,6 +220,6 @@ test('a key that is revoked in the database is none from then on', async () => {
     ['null', 200],
   ] as const) {
     await rows.all(`update api_keys set expires_at = ${expiry}`);
-    expect((await ask('{ viewer { keyName } }')).status).toBe(status);
+    await becomes(status);
   }
 });
