@@ -5,7 +5,7 @@ import { type OpenDatabase, openApiDatabase, storageUrlOf } from './app-parts.ts
 import type { Config } from './config.ts';
 import { explained } from './db/usable.ts';
 import { createHub } from './events/hub.ts';
-import { createKnownKeys } from './http/known-keys.ts';
+import { isUploadToken } from './http/auth.ts';
 import { createHttpServer, type HttpServer } from './http/server.ts';
 import { schema } from './schema/index.ts';
 import type { Secrets } from './secret-key.ts';
@@ -79,7 +79,6 @@ export async function startServer(setting: Setting, parts: ServerParts): Promise
     taskFeeds,
     rateLimit,
   };
-  const knownKeys = createKnownKeys((key) => authenticate(api, key));
   const server = createHttpServer({
     host: config.host,
     port: config.port,
@@ -89,9 +88,7 @@ export async function startServer(setting: Setting, parts: ServerParts): Promise
     production: config.production,
     log,
     schema,
-    // What an upload token may do changes with each request.
-    authenticate: (key) =>
-      key.startsWith('slu_') ? authenticateToken(api, key) : knownKeys.authenticate(key),
+    authenticate: (key) => (isUploadToken(key) ? authenticateToken(api, key) : authenticate(api, key)),
     createContext: (viewer, watchViewer) => ({ ...common, viewer, watchViewer }),
     media: {
       urls: mediaUrls,
@@ -107,12 +104,7 @@ export async function startServer(setting: Setting, parts: ServerParts): Promise
     ...httpMetrics(server.figures),
     ...hubMetrics,
   ]);
-  shutdown.add(
-    parts.notifications.listen(KEYS_CHANNEL, () => {
-      knownKeys.forget();
-      server.recheckKeys();
-    }),
-  );
+  shutdown.add(parts.notifications.listen(KEYS_CHANNEL, server.forgetKeys));
   const listening = await server.start();
   url = config.publicUrl ?? listening.url;
   const drain = async () => {

@@ -30,14 +30,14 @@ export function watchClient(response: ServerResponse): Client {
   };
 }
 
-/**
- * Answers requests, by the short way where that can be, through Yoga otherwise.
- * @returns takes a request and who waits for the answer; 'gone' when nobody does any more
- */
-export function createAnswer({ yoga, shortPath }: { readonly yoga: Yoga; readonly shortPath: boolean }) {
+/** Answers a request to whoever waits for it; 'gone' when nobody does any more. */
+export type Answer = (request: JsonRequest, client: Client) => Promise<JsonAnswer | Response | 'gone'>;
+
+/** Answers requests, by the short way where that can be, through Yoga otherwise. */
+export function createAnswer(yoga: Yoga, shortPath: boolean): Answer {
   const contentTypeFor = createContentTypes((request) => askYoga(yoga, request));
   const jsonPath = createJsonPath(yoga, contentTypeFor);
-  return async (request: JsonRequest, client: Client): Promise<JsonAnswer | Response | 'gone'> => {
+  return async (request, client) => {
     try {
       const answered = shortPath ? await jsonPath(request) : 'everything';
       if (client.hasLeft()) return 'gone';

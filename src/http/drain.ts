@@ -15,6 +15,7 @@ export interface HttpFigures {
 
 /** Who is being answered. */
 export interface Traffic {
+  readonly isDraining: () => boolean;
   figures(): HttpFigures;
   /** Takes no new requests but those for health; settles when the others have been answered, or after five seconds. */
   drain(): Promise<void>;
@@ -42,6 +43,7 @@ export function watchTraffic(server: FastifyInstance): Traffic {
     return reply.send({ message, errors: [{ message, extensions }] });
   });
   return {
+    isDraining: () => isDraining,
     figures: () => ({ requests, webSockets: sockets.count() }),
     async drain() {
       isDraining = true;

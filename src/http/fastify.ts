@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
-import { isDatabaseAway } from '../services/when-connected.ts';
-import { databaseAway } from './errors.ts';
+import { limitBody } from './body-limit.ts';
+import { failureOf } from './failure.ts';
 
 /** Where a server listens. */
 export interface ListenOptions {
@@ -18,60 +19,61 @@ export class ListenError extends Error {
   override readonly name = 'ListenError';
 }
 
-/**
- * Makes an HTTP server without routes, with time limits and errors that tell nothing of its inside.
- * @param trustedProxies addresses or networks of proxies that say for whom they ask
- */
-export function createFastify(log: Logger, trustedProxies: readonly string[] = []): FastifyInstance {
+/** What a server is made with. */
+export interface FastifyOptions {
+  readonly log: Logger;
+  /** Addresses or networks of proxies that say for whom they ask; none unless given. */
+  readonly trustedProxies?: readonly string[];
+  /** Is offered each request before the routes. @returns whether it is taken */
+  readonly takes?: (request: IncomingMessage, response: ServerResponse) => boolean;
+}
+
+/** How long an unused connection is kept, in milliseconds: for longer than most proxies keep theirs. */
+const KEEP_ALIVE_MS = 72_000;
+const HEADERS_MS = 10_000;
+
+/** Makes an HTTP server without routes, with time limits and errors that tell nothing of its inside. */
+export function createFastify({ log, trustedProxies = [], takes }: FastifyOptions): FastifyInstance {
   // Typed as Fastify's own logger, so that the routes need not know ours.
   const loggerInstance: FastifyBaseLogger = log.child({ part: 'http' }, { level: 'warn' });
   const server: FastifyInstance = fastify({
     loggerInstance,
     forceCloseConnections: true,
     trustProxy: trustedProxies.length > 0 && [...trustedProxies],
-    // Uploads take longer; see `limitBodies`.
-    requestTimeout: 0,
-    http: { headersTimeout: 10_000 },
     routerOptions: { maxParamLength: 1_000 },
-    genReqId: () => randomBytes(8).toString('hex'),
+    genReqId: makeRequestId,
+    serverFactory: (handle) =>
+      createServer(
+        // Uploads take longer than any limit of a whole request; see `limitBodies`.
+        { headersTimeout: HEADERS_MS, requestTimeout: 0, keepAliveTimeout: KEEP_ALIVE_MS },
+        (request, response) => {
+          if (!takes?.(request, response)) handle(request, response);
+        },
+      ),
   });
   limitBodies(server);
   server.setNotFoundHandler((_request, reply) => reply.code(404).send({ message: 'There is nothing here.' }));
   server.setErrorHandler(
     (error: { readonly statusCode?: number; readonly message: string }, request, reply) => {
-      const status = error.statusCode ?? 500;
-      if (status < 500) return reply.code(status).send({ message: error.message });
-      if (isDatabaseAway(error)) {
-        request.log.warn({ err: error }, 'a request failed: the database cannot be reached');
-        const { message, extensions, headers } = databaseAway();
-        return reply
-          .code(503)
-          .headers(headers)
-          .send({ message, errors: [{ message, extensions }] });
-      }
-      request.log.error({ err: error, errorId: request.id }, 'unexpected error');
-      const message = `Unexpected error. Its id in the server's log is ${request.id}.`;
-      const extensions = { code: 'INTERNAL_SERVER_ERROR', errorId: request.id };
-      return reply.code(500).send({ message, errors: [{ message, extensions }] });
+      const { statusCode = 500 } = error;
+      if (statusCode < 500) return reply.code(statusCode).send({ message: error.message });
+      const { status, headers, body } = failureOf(error, request.id, request.log);
+      return reply.code(status).headers(headers).send(body);
     },
   );
   return server;
 }
 
-/** How long the body of a request may take, in milliseconds; uploads see to theirs themselves. */
-const BODY_MS = 30_000;
+/** Under which the log has what went wrong with a request. */
+export const makeRequestId = (): string => randomBytes(8).toString('hex');
+
 const UPLOADS = /^\/uploads(\/[^/?]+)?(\?|$)/;
 
-/** Cuts requests whose body does not come to its end in time. */
+/** Cuts requests whose body does not come to its end in time; uploads see to theirs themselves. */
 function limitBodies(server: FastifyInstance): void {
   server.addHook('onRequest', async ({ raw, url }) => {
     const { 'content-length': length = '0', 'transfer-encoding': encoding } = raw.headers;
-    if ((length === '0' && encoding === undefined) || UPLOADS.test(url)) return;
-    const timer = setTimeout(() => {
-      if (raw.complete || raw.destroyed) return;
-      raw.socket.end('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
-    }, BODY_MS);
-    raw.once('close', () => clearTimeout(timer));
+    if ((length !== '0' || encoding !== undefined) && !UPLOADS.test(url)) limitBody(raw);
   });
 }
 

@@ -1,25 +1,21 @@
 import { PassThrough, pipeline, Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Viewer } from '../services/viewer.ts';
-import { createAnswer, watchClient } from './answer.ts';
+import { type Answer, watchClient } from './answer.ts';
 import { bearerKey } from './auth.ts';
+import { FRAMING, MAX_SMALL_BODY_BYTES, requestContext } from './graphql-request.ts';
 import type { JsonRequest } from './json-path.ts';
 import { isTooMany, type KeyGuard } from './key-guard.ts';
 import { hasLostScope, type KeyWatch } from './key-watch.ts';
 import { cutWhenStalled } from './stalled.ts';
-import type { Yoga } from './yoga.ts';
 
 /** 10,000 videos with long URLs and metadata fit. */
 const MAX_BODY_BYTES = 32 * 1024 * 1024;
-/** What is still taken off the line of a client without a key, so that its connection can be used again. */
-const MAX_BODY_BYTES_WITHOUT_KEY = 64 * 1024;
 
 export interface GraphQLRouteOptions {
-  readonly yoga: Yoga;
+  readonly answer: Answer;
   readonly guard: KeyGuard;
   readonly keys: KeyWatch;
-  /** False: Yoga answers everything. */
-  readonly shortPath: boolean;
 }
 
 declare module 'fastify' {
@@ -27,9 +23,6 @@ declare module 'fastify' {
     viewer: Viewer | null;
   }
 }
-
-/** How a body is sent is Fastify's business. */
-const FRAMING = new Set(['content-length', 'transfer-encoding']);
 
 const failure = (message: string, code: string) => ({ errors: [{ message, extensions: { code } }] });
 
@@ -40,7 +33,7 @@ const failure = (message: string, code: string) => ({ errors: [{ message, extens
  */
 export function registerGraphQL(server: FastifyInstance, options: GraphQLRouteOptions): () => void {
   const streams = new Set<PassThrough>();
-  const answer = createAnswer(options);
+  const { answer } = options;
   server.decorateRequest('viewer', null);
   void server.register((scope, _options, done) => {
     scope.removeAllContentTypeParsers();
@@ -92,7 +85,7 @@ async function admit(request: FastifyRequest, reply: FastifyReply, guard: KeyGua
     request.viewer = admitted;
     return;
   }
-  if (!(Number(headers['content-length']) <= MAX_BODY_BYTES_WITHOUT_KEY)) reply.header('connection', 'close');
+  if (!(Number(headers['content-length']) <= MAX_SMALL_BODY_BYTES)) reply.header('connection', 'close');
   if (admitted === null) {
     const message = 'An API key is needed: send it as "Authorization: Bearer slc_…".';
     return reply.code(401).header('www-authenticate', 'Bearer').send(failure(message, 'UNAUTHENTICATED'));
@@ -114,11 +107,8 @@ function toJsonRequest(
 ): JsonRequest | null {
   const key = bearerKey(headers.authorization);
   if (key === null || viewer === null || typeof body !== 'string') return null;
-  const context = {
-    viewer,
-    watchViewer: (tell: (now: Viewer | null) => void) => keys.watch(key, tell),
-    tellRetryAfter: (seconds: number) => void reply.header('retry-after', String(seconds)),
-  };
+  const tellRetryAfter = (seconds: number) => void reply.header('retry-after', String(seconds));
+  const context = requestContext({ key, viewer, keys, tellRetryAfter });
   return { body, accept: headers.accept ?? 'application/json', context };
 }
 

@@ -23,7 +23,7 @@ export interface HealthServer {
 /** For a process without the API: answers for /health/live, /health/ready and /metrics, without a key, and for nothing else. */
 export function createHealthServer(options: HealthServerOptions): HealthServer {
   const { host, port, log, metrics } = options;
-  const server = createFastify(log);
+  const server = createFastify({ log });
   registerHealth(server, options);
   registerMetrics(server, { metrics, guard: null });
   return {

@@ -1,4 +1,5 @@
-import type { Authenticate } from './auth.ts';
+import type { Viewer } from '../services/viewer.ts';
+import { type Authenticate, isUploadToken } from './auth.ts';
 
 /** For how long who is behind a key counts as known, in milliseconds, when nobody tells of a change. */
 const TRUST_MS = 1_000;
@@ -10,12 +11,15 @@ const MAX_REMEMBERED = 10_000;
 interface Lookup {
   readonly since: number;
   readonly viewer: ReturnType<Authenticate>;
-  isAnswered: boolean;
+  /** Undefined until there is an answer. */
+  found: Viewer | null | undefined;
 }
 
 /** Who is behind the keys that requests come with, without a lookup for each. */
 export interface KnownKeys {
   readonly authenticate: Authenticate;
+  /** Who is behind a key, if that is known without a look; null says nothing. */
+  known(key: string): Viewer | null;
   /** Takes nothing for known any more: keys have changed. */
   forget(): void;
 }
@@ -23,7 +27,7 @@ export interface KnownKeys {
 /**
  * Remembers who is behind a good key for a second, so that a request costs one statement less; a key that is revoked is
  * good for nothing as soon as `forget` is called, and within the second where that call is lost. What is no key is not
- * remembered. Requests that come at the same time share a lookup.
+ * remembered, nor is an upload token: what that may do changes with each request. Requests that come at the same time share a lookup.
  * @param now in milliseconds, of a clock that only goes forward
  */
 export function createKnownKeys(
@@ -33,12 +37,12 @@ export function createKnownKeys(
   const lookups = new Map<string, Lookup>();
 
   const start = (key: string): ReturnType<Authenticate> => {
-    const lookup: Lookup = { since: now(), viewer: authenticate(key), isAnswered: false };
+    const lookup: Lookup = { since: now(), viewer: authenticate(key), found: undefined };
     const drop = () => {
       if (lookups.get(key) === lookup) lookups.delete(key);
     };
     lookup.viewer.then((viewer) => {
-      lookup.isAnswered = true;
+      lookup.found = viewer;
       if (viewer === null) drop();
     }, drop);
     lookups.delete(key);
@@ -49,10 +53,15 @@ export function createKnownKeys(
   };
   return {
     authenticate(key) {
+      if (isUploadToken(key)) return authenticate(key);
       const known = lookups.get(key);
       if (known === undefined) return start(key);
-      const isGood = now() - known.since < (known.isAnswered ? TRUST_MS : PATIENCE_MS);
+      const isGood = now() - known.since < (known.found === undefined ? PATIENCE_MS : TRUST_MS);
       return isGood ? known.viewer : start(key);
+    },
+    known(key) {
+      const lookup = lookups.get(key);
+      return lookup !== undefined && now() - lookup.since < TRUST_MS ? (lookup.found ?? null) : null;
     },
     forget: () => lookups.clear(),
   };

@@ -1,20 +1,24 @@
-import helmet from '@fastify/helmet';
 import type { GraphQLSchema } from 'graphql';
 import type { Logger } from 'pino';
 import type { Context, WatchViewer } from '../schema/context.ts';
 import type { Viewer } from '../services/viewer.ts';
 import { createAddressReader } from './address.ts';
+import { createAnswer } from './answer.ts';
 import type { Authenticate } from './auth.ts';
 import { type HttpFigures, watchTraffic } from './drain.ts';
 import { createErrorMask } from './errors.ts';
-import { createFastify, listen } from './fastify.ts';
+import { failureOf } from './failure.ts';
+import { createFastify, listen, makeRequestId } from './fastify.ts';
 import { registerGraphiql } from './graphiql-route.ts';
 import { registerGraphQL } from './graphql-route.ts';
 import { type HealthOptions, registerHealth } from './health.ts';
 import { createKeyGuard } from './key-guard.ts';
 import { createKeyWatch } from './key-watch.ts';
+import { createKnownKeys } from './known-keys.ts';
 import { type MediaOptions, registerMedia } from './media.ts';
 import { type MetricsOptions, registerMetrics } from './metrics.ts';
+import { createQuickRoute, type QuickRoute } from './quick-route.ts';
+import { setHeaders } from './security-headers.ts';
 import { createSharing } from './sharing.ts';
 import { createUploadServer, type UploadOptions } from './upload-server.ts';
 import { registerUploads } from './uploads.ts';
@@ -35,8 +39,8 @@ export interface HttpServerOptions extends HealthOptions {
   readonly production?: boolean;
   /** Whether GraphiQL is served; unless given, not in production. */
   readonly graphiql?: boolean;
-  /** Whether Yoga's Request and Response are left out where they can be; they are unless this is false, for tests. */
-  readonly shortPath?: boolean;
+  /** The shortest way that requests may take; for tests. */
+  readonly shortest?: 'quick route' | 'no Request and Response' | 'Yoga';
   readonly schema: GraphQLSchema;
   readonly authenticate: Authenticate;
   readonly createContext: (viewer: Viewer, watchViewer: WatchViewer) => Context;
@@ -62,8 +66,8 @@ export interface HttpServer {
   /** Drains and closes. */
   stop(): Promise<void>;
   figures(): HttpFigures;
-  /** Looks at the keys behind what is open at once, not only when it is time: keys have changed. */
-  recheckKeys(): void;
+  /** Takes nothing that is known of keys for true any more, and looks at those behind what is open: keys have changed. */
+  readonly forgetKeys: () => void;
 }
 
 /** One server for everything that is reached by HTTP: GraphQL (JSON, events, WebSocket), GraphiQL, media, health. */
@@ -72,28 +76,42 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
     log,
     host,
     port,
-    authenticate,
     production = false,
     graphiql = !production,
-    shortPath = true,
+    shortest = 'quick route',
     socketsPerKey = 20,
     trustedProxies = [],
   } = options;
-  const server = createFastify(log, trustedProxies);
-  void server.register(helmet, { contentSecurityPolicy: false, hsts: false });
+  let takes: QuickRoute = () => false;
+  const server = createFastify({
+    log,
+    trustedProxies,
+    takes: (request, response) => !traffic.isDraining() && takes(request, response),
+  });
+  const headers = setHeaders(server);
   const traffic = watchTraffic(server);
   const mask = createErrorMask({ log, hints: !production });
   const sharing = createSharing({ createContext: options.createContext, mask });
   const yoga = createGraphQL({ ...options, production, mask, sharing });
-  const keys = createKeyWatch(authenticate);
-  const guard = createKeyGuard(authenticate);
+  const known = createKnownKeys(options.authenticate);
+  const keys = createKeyWatch(known.authenticate);
+  const guard = createKeyGuard(known.authenticate);
   registerHealth(server, options);
   if (options.metrics !== undefined) registerMetrics(server, { metrics: options.metrics, guard });
   registerMedia(server, options.media);
   registerGraphiql(server, { graphiql });
   const uploads =
     options.uploads && createUploadServer({ ...options.uploads, allowOrigins: options.allowOrigins });
-  const endStreams = registerGraphQL(server, { yoga, guard, keys, shortPath });
+  const answer = createAnswer(yoga, shortest !== 'Yoga');
+  const endStreams = registerGraphQL(server, { answer, guard, keys });
+  if (shortest === 'quick route')
+    takes = createQuickRoute({
+      answer,
+      keys,
+      headers,
+      viewerOf: known.known,
+      fail: (error) => failureOf(error, makeRequestId(), log),
+    });
   if (uploads) registerUploads(server, { guard, allowOrigins: options.allowOrigins, uploads });
   const endSockets = serveWebSockets({
     ...options,
@@ -125,6 +143,9 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
       await server.close();
     },
     figures: traffic.figures,
-    recheckKeys: keys.lookNow,
+    forgetKeys() {
+      known.forget();
+      keys.lookNow();
+    },
   };
 }

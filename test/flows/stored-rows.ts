@@ -18,7 +18,7 @@ export async function countAllRows(rows: Rows): Promise<Record<string, number>> 
 }
 
 /** Waits until no job runs and none is due: an import is told finished shortly before the last of its jobs is gone. */
-export async function untilAtRest(rows: Rows): Promise<void> {
+async function untilAtRest(rows: Rows): Promise<void> {
   const busy = 'select from jobs where owner is not null or run_at <= clock_timestamp() limit 1';
   await waitFor(async () => (await rows.all(busy)).length === 0, { what: 'the end of all jobs' });
 }

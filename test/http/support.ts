@@ -50,6 +50,8 @@ export interface SmallServer {
   revoke(key: string): void;
   /** From now on the key may do this and no more. */
   limit(key: string, scopes: readonly string[]): void;
+  /** How often "slow" has begun. */
+  readonly started: () => number;
   /** How often it was asked who is behind a key. */
   readonly asked: () => number;
 }
@@ -59,6 +61,7 @@ export const SECRET = 'relation "api_keys" does not exist at 10.0.0.7';
 interface State {
   counted: number;
   running: number;
+  started: number;
 }
 
 function resolversOf(state: State): Readonly<Record<string, Readonly<Record<string, unknown>>>> {
@@ -75,8 +78,10 @@ function resolversOf(state: State): Readonly<Record<string, Readonly<Record<stri
       refused: () => {
         throw new GraphQLError('There is no such thing.', { extensions: { code: 'NOT_FOUND' } });
       },
-      slow: (_: unknown, { milliseconds }: { milliseconds: number }) =>
-        new Promise((resolve) => setTimeout(() => resolve('done'), milliseconds)),
+      slow: (_: unknown, { milliseconds }: { milliseconds: number }) => {
+        state.started++;
+        return new Promise((resolve) => setTimeout(() => resolve('done'), milliseconds));
+      },
       size: (_: unknown, { items }: { items: readonly unknown[] }) => items.length,
     },
     Mutation: { count: () => ++state.counted },
@@ -141,7 +146,7 @@ const viewerOf = (scopes: readonly string[]): Viewer => ({
 
 /** Starts a server on a free port; `settings` replace what it is given otherwise. */
 export async function startSmallServer(settings: Partial<HttpServerOptions> = {}): Promise<SmallServer> {
-  const state: State = { counted: 0, running: 0 };
+  const state: State = { counted: 0, running: 0, started: 0 };
   const logged: string[] = [];
   let asked = 0;
   const viewers = new Map([
@@ -170,6 +175,7 @@ export async function startSmallServer(settings: Partial<HttpServerOptions> = {}
     ...(await http.start()),
     counted: () => state.counted,
     running: () => state.running,
+    started: () => state.started,
     logged,
     revoke: (key) => void viewers.delete(key),
     limit: (key, scopes) => void viewers.set(key, viewerOf(scopes)),
