@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { createContentTypes } from './content-types.ts';
+import type { DocumentCache } from './document-cache.ts';
 import { createJsonPath, type JsonAnswer, type JsonRequest, type Outcome } from './json-path.ts';
 import type { Yoga } from './yoga.ts';
 
@@ -13,18 +14,14 @@ export interface Client {
 
 /** Watches whether a client goes away before it has its answer. */
 export function watchClient(response: ServerResponse): Client {
-  let hasLeft = false;
-  // Made for those who ask only: to abort one takes long, and every answer ends with a close.
-  let controller: AbortController | undefined;
-  response.once('close', () => {
-    hasLeft = true;
-    controller?.abort();
-  });
   return {
-    hasLeft: () => hasLeft,
+    // Node says so when it is closed, which before the end of an answer is by the client.
+    hasLeft: () => response.destroyed,
+    // Made for those who ask only: to abort one takes long, and every answer ends with a close.
     signal() {
-      controller ??= new AbortController();
-      if (hasLeft) controller.abort();
+      const controller = new AbortController();
+      if (response.destroyed) controller.abort();
+      else response.once('close', () => controller.abort());
       return controller.signal;
     },
   };
@@ -34,9 +31,9 @@ export function watchClient(response: ServerResponse): Client {
 export type Answer = (request: JsonRequest, client: Client) => Promise<JsonAnswer | Response | 'gone'>;
 
 /** Answers requests, by the short way where that can be, through Yoga otherwise. */
-export function createAnswer(yoga: Yoga, shortPath: boolean): Answer {
+export function createAnswer(yoga: Yoga, documents: DocumentCache, shortPath: boolean): Answer {
   const contentTypeFor = createContentTypes((request) => askYoga(yoga, request));
-  const jsonPath = createJsonPath(yoga, contentTypeFor);
+  const jsonPath = createJsonPath(yoga, contentTypeFor, documents);
   return async (request, client) => {
     try {
       const answered = shortPath ? await jsonPath(request) : 'everything';

@@ -6,8 +6,14 @@ const MAX_TEXT = 512 * 1024;
 /** Longer documents are parsed each time: few tokens can have any length. */
 const MAX_DOCUMENT_TEXT = 16 * 1024;
 
-/** Parsed documents by their text. Bounded by text and not by number, for documents may be of very different length. */
-export function createDocumentCache() {
+/** Parsed documents by their text. */
+export interface DocumentCache {
+  get(text: string): DocumentNode | undefined;
+  set(text: string, document: DocumentNode): void;
+}
+
+/** Bounded by text and not by number, for documents may be of very different length. */
+export function createDocumentCache(): DocumentCache {
   return new LRUCache<string, DocumentNode>({
     maxSize: MAX_TEXT,
     maxEntrySize: MAX_DOCUMENT_TEXT,

@@ -73,7 +73,7 @@ const UPLOADS = /^\/uploads(\/[^/?]+)?(\?|$)/;
 function limitBodies(server: FastifyInstance): void {
   server.addHook('onRequest', async ({ raw, url }) => {
     const { 'content-length': length = '0', 'transfer-encoding': encoding } = raw.headers;
-    if ((length !== '0' || encoding !== undefined) && !UPLOADS.test(url)) limitBody(raw);
+    if ((length !== '0' || encoding !== undefined) && !UPLOADS.test(url)) raw.once('close', limitBody(raw));
   });
 }
 

@@ -74,9 +74,10 @@ function isOrdinary({ method, url, headers }: IncomingMessage): boolean {
 /** Reads a body as text, unless its client leaves or takes too long. */
 function readBody(request: IncomingMessage, use: (body: string) => Promise<void>): void {
   const parts: Buffer[] = [];
-  limitBody(request);
+  const hasCome = limitBody(request);
   request.on('data', (part: Buffer) => parts.push(part));
   request.once('end', () => {
+    hasCome();
     const [first] = parts;
     void use(parts.length === 1 && first ? first.toString() : Buffer.concat(parts).toString());
   });

@@ -5,6 +5,7 @@ import type { Viewer } from '../services/viewer.ts';
 import { createAddressReader } from './address.ts';
 import { createAnswer } from './answer.ts';
 import type { Authenticate } from './auth.ts';
+import { createDocumentCache } from './document-cache.ts';
 import { type HttpFigures, watchTraffic } from './drain.ts';
 import { createErrorMask } from './errors.ts';
 import { failureOf } from './failure.ts';
@@ -92,7 +93,8 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   const traffic = watchTraffic(server);
   const mask = createErrorMask({ log, hints: !production });
   const sharing = createSharing({ createContext: options.createContext, mask });
-  const yoga = createGraphQL({ ...options, production, mask, sharing });
+  const documents = createDocumentCache();
+  const yoga = createGraphQL({ ...options, production, mask, sharing, documents });
   const known = createKnownKeys(options.authenticate);
   const keys = createKeyWatch(known.authenticate);
   const guard = createKeyGuard(known.authenticate);
@@ -102,7 +104,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   registerGraphiql(server, { graphiql });
   const uploads =
     options.uploads && createUploadServer({ ...options.uploads, allowOrigins: options.allowOrigins });
-  const answer = createAnswer(yoga, shortest !== 'Yoga');
+  const answer = createAnswer(yoga, documents, shortest !== 'Yoga');
   const endStreams = registerGraphQL(server, { answer, guard, keys });
   if (shortest === 'quick route')
     takes = createQuickRoute({

@@ -18,7 +18,7 @@ import { UploadTokenFieldsRule } from '../schema/upload-token-fields.ts';
 import { TOO_COMPLEX } from '../services/errors.ts';
 import { hasScope, type Viewer } from '../services/viewer.ts';
 import { useCompiledQueries } from './compiled-queries.ts';
-import { createDocumentCache, NO_CACHE } from './document-cache.ts';
+import { type DocumentCache, NO_CACHE } from './document-cache.ts';
 import { type ErrorMask, withCode } from './errors.ts';
 import type { Outcome } from './json-path.ts';
 import { usePatientEvents } from './patient-events.ts';
@@ -40,6 +40,7 @@ export interface YogaOptions {
   readonly schema: GraphQLSchema;
   readonly mask: ErrorMask;
   readonly sharing: Sharing;
+  readonly documents: DocumentCache;
   /** In production errors propose no names, and the schema's types are told to an ADMIN key only. */
   readonly production: boolean;
   readonly createContext: (viewer: Viewer, watchViewer: WatchViewer) => Context;
@@ -73,7 +74,7 @@ export function createGraphQL(options: YogaOptions): Yoga {
     maxRequestBodySize: false,
     logging: false,
     maskedErrors: { maskError: options.mask },
-    parserAndValidationCache: { documentCache: createDocumentCache(), errorCache: NO_CACHE },
+    parserAndValidationCache: { documentCache: options.documents, errorCache: NO_CACHE },
     plugins: [
       useOutcome(),
       maxTokensPlugin({ n: LIMITS.tokens, ...limits }),
