@@ -30,12 +30,12 @@ test('a process that is killed between the answer and its record leaves the mess
   const missing = `${receiver.url}/missing.mp4`;
   const teller = createTeller(api.client, { databaseUrl: site.databaseUrl, missing });
   const { id } = await teller.start({ url: `${receiver.url}/hook` });
-  const blocked = `select from pg_stat_activity where wait_event_type = 'Lock' and query like '%webhook_deliveries%'`;
+  const blocked = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%webhook_deliveries%'`;
   await waitFor(async () => (await site.rows.all(blocked)).length > 0, { what: 'the record of the answer' });
   await worker.end('SIGKILL');
   // The server does not see at once that its client is gone.
   await site.rows.all(
-    `select pg_terminate_backend(pid) from pg_stat_activity where wait_event_type = 'Lock' and query like '%webhook_deliveries%'`,
+    `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%webhook_deliveries%'`,
   );
   await holder.all('rollback');
   expect(await teller.look(id)).toMatchObject({ webhook: { state: 'WAITING', attempts: [] } });

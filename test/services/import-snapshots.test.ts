@@ -105,7 +105,7 @@ test('a read that fails is nobody else’s', async () => {
     const failed = expect(failing).rejects.toThrow();
     await waitFor(async () => {
       const ended = await rows.all(
-        `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'test' and wait_event_type = 'Lock'`,
+        `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'test' and wait_event_type = 'Lock'`,
       );
       return ended.length > 0;
     });

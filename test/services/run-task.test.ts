@@ -63,7 +63,7 @@ async function whileLocked<T>(changes: readonly string[], run: () => Promise<T>)
 
 const waiting = async (): Promise<number> => {
   const { rows: found } = await queue.pool.query(
-    `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+    `select from pg_stat_activity where datname = current_database() and application_name = 'test' and wait_event_type = 'Lock'`,
   );
   return found.length;
 };
@@ -100,14 +100,13 @@ test('it waits for who holds the job, and then sees whose it is', async () => {
 });
 
 test('who waits for the job has the task locked: tasks come before jobs', async () => {
-  const blocked = await whileLocked(['select from jobs for update'], async () => {
-    const moving = move();
-    await waitFor(async () => (await waiting()) > 0, { what: 'the move to wait' });
-    const { rows: free } = await queue.pool.query('select from tasks for update skip locked');
-    return { free: free.length, moving };
-  });
-  expect(blocked.free).toBe(0);
-  expect(await blocked.moving).not.toBeNull();
+  await rows.all('begin; select from jobs for update');
+  const moving = move();
+  await waitFor(async () => (await waiting()) > 0, { what: 'the move to wait' });
+  const { rows: free } = await queue.pool.query('select from tasks for update skip locked');
+  expect(free).toHaveLength(0);
+  await rows.all('commit');
+  expect(await moving).not.toBeNull();
 });
 
 test('a locked task is moved for the holder of its job alone, and the job stays locked', async () => {
