@@ -14,14 +14,21 @@ export interface Client {
 
 /** Watches whether a client goes away before it has its answer. */
 export function watchClient(response: ServerResponse): Client {
+  const { socket } = response.req;
+  // Of an answer that waits behind another one only its connection is closed.
+  const hasLeft = () => response.destroyed || socket.destroyed;
   return {
-    // Node says so when it is closed, which before the end of an answer is by the client.
-    hasLeft: () => response.destroyed,
+    hasLeft,
     // Made for those who ask only: to abort one takes long, and every answer ends with a close.
     signal() {
       const controller = new AbortController();
-      if (response.destroyed) controller.abort();
-      else response.once('close', () => controller.abort());
+      const end = () => {
+        controller.abort();
+        response.off('close', end);
+        socket.off('close', end);
+      };
+      if (hasLeft()) controller.abort();
+      else for (const each of [response, socket]) each.once('close', end);
       return controller.signal;
     },
   };

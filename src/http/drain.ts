@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -23,15 +24,30 @@ export interface Traffic {
 
 /** Watches the requests and the sockets of a server. Comes before its routes. */
 export function watchTraffic(server: FastifyInstance): Traffic {
+  const emptied = new EventEmitter();
   const requests = new Map(['2xx', '3xx', '4xx', '5xx', 'aborted'].map((kind) => [kind, 0]));
   const open = new Set<ServerResponse>();
   let isDraining = false;
-  server.server.on('request', (_request: IncomingMessage, response: ServerResponse) => {
+  const settle = (response: ServerResponse) => {
+    if (!open.delete(response)) return;
+    const kind = response.writableFinished ? `${Math.floor(response.statusCode / 100)}xx` : 'aborted';
+    requests.set(kind, (requests.get(kind) ?? 0) + 1);
+    if (open.size === 0) emptied.emit('empty');
+  };
+  const ofConnection = new WeakMap<Duplex, Set<ServerResponse>>();
+  server.server.on('connection', (connection: Duplex) => {
+    const own = new Set<ServerResponse>();
+    ofConnection.set(connection, own);
+    // Of an answer that waits behind another one, Node does not say that it is lost with their connection.
+    connection.once('close', () => own.forEach(settle));
+  });
+  server.server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
+    const own = ofConnection.get(socket);
     open.add(response);
+    own?.add(response);
     response.once('close', () => {
-      open.delete(response);
-      const kind = response.writableFinished ? `${Math.floor(response.statusCode / 100)}xx` : 'aborted';
-      requests.set(kind, (requests.get(kind) ?? 0) + 1);
+      own?.delete(response);
+      settle(response);
     });
   });
   const sockets = countSockets(server.server);
@@ -48,7 +64,13 @@ export function watchTraffic(server: FastifyInstance): Traffic {
     async drain() {
       isDraining = true;
       sockets.stop();
-      await untilClosed([...open]);
+      if (open.size === 0) return;
+      const late = new AbortController();
+      await Promise.race([
+        once(emptied, 'empty', { signal: late.signal }).catch(() => {}),
+        delay(DRAIN_MS, undefined, { signal: late.signal }).catch(() => {}),
+      ]);
+      late.abort();
     },
   };
 }
@@ -67,14 +89,4 @@ function countSockets(server: Server): { count(): number; stop(): void } {
     // A listener of this event that does nothing would leave connections open that nobody closes.
     stop: () => void server.off('upgrade', onUpgrade),
   };
-}
-
-async function untilClosed(responses: readonly ServerResponse[]): Promise<void> {
-  const late = new AbortController();
-  const closed = responses.map((response) => new Promise((resolve) => response.once('close', resolve)));
-  await Promise.race([
-    Promise.all(closed),
-    delay(DRAIN_MS, undefined, { signal: late.signal }).catch(() => {}),
-  ]);
-  late.abort();
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { limitBody } from './body-limit.ts';
@@ -28,10 +28,6 @@ export interface FastifyOptions {
   readonly takes?: (request: IncomingMessage, response: ServerResponse) => boolean;
 }
 
-/** How long an unused connection is kept, in milliseconds: for longer than most proxies keep theirs. */
-const KEEP_ALIVE_MS = 72_000;
-const HEADERS_MS = 10_000;
-
 /** Makes an HTTP server without routes, with time limits and errors that tell nothing of its inside. */
 export function createFastify({ log, trustedProxies = [], takes }: FastifyOptions): FastifyInstance {
   // Typed as Fastify's own logger, so that the routes need not know ours.
@@ -42,15 +38,11 @@ export function createFastify({ log, trustedProxies = [], takes }: FastifyOption
     trustProxy: trustedProxies.length > 0 && [...trustedProxies],
     routerOptions: { maxParamLength: 1_000 },
     genReqId: makeRequestId,
-    serverFactory: (handle) =>
-      createServer(
-        // Uploads take longer than any limit of a whole request; see `limitBodies`.
-        { headersTimeout: HEADERS_MS, requestTimeout: 0, keepAliveTimeout: KEEP_ALIVE_MS },
-        (request, response) => {
-          if (!takes?.(request, response)) handle(request, response);
-        },
-      ),
+    // Uploads take longer; see `limitBodies`.
+    requestTimeout: 0,
+    http: { headersTimeout: 10_000 },
   });
+  if (takes !== undefined) offerFirst(server.server, takes);
   limitBodies(server);
   server.setNotFoundHandler((_request, reply) => reply.code(404).send({ message: 'There is nothing here.' }));
   server.setErrorHandler(
@@ -62,6 +54,17 @@ export function createFastify({ log, trustedProxies = [], takes }: FastifyOption
     },
   );
   return server;
+}
+
+/** Not by a server of our own: with that, Fastify would not listen on all addresses of a name. */
+function offerFirst(server: Server, takes: NonNullable<FastifyOptions['takes']>): void {
+  // Fastify has just added it, and nobody else has.
+  const [handle] = server.listeners('request') as RequestListener[];
+  if (handle === undefined) throw new Error('the server has no listener for requests');
+  server.off('request', handle);
+  server.on('request', (request, response) => {
+    if (!takes(request, response)) handle(request, response);
+  });
 }
 
 /** Under which the log has what went wrong with a request. */

@@ -34,21 +34,27 @@ export function createKnownKeys(
   authenticate: Authenticate,
   now: () => number = () => performance.now(),
 ): KnownKeys {
-  const lookups = new Map<string, Lookup>();
+  let lookups = new Map<string, Lookup>();
 
+  const keep = (key: string, lookup: Lookup) => {
+    lookups.delete(key);
+    lookups.set(key, lookup);
+    const [oldest] = lookups.keys();
+    if (lookups.size > MAX_REMEMBERED && oldest !== undefined) lookups.delete(oldest);
+  };
   const start = (key: string): ReturnType<Authenticate> => {
     const lookup: Lookup = { since: now(), viewer: authenticate(key), found: undefined };
     const drop = () => {
       if (lookups.get(key) === lookup) lookups.delete(key);
     };
+    const asked = lookups;
     lookup.viewer.then((viewer) => {
       lookup.found = viewer;
       if (viewer === null) drop();
+      // Where lookups take long, later ones have taken its place, and none would ever be kept.
+      else if (lookups === asked && lookups.get(key)?.found === undefined) keep(key, lookup);
     }, drop);
-    lookups.delete(key);
-    lookups.set(key, lookup);
-    const [oldest] = lookups.keys();
-    if (lookups.size > MAX_REMEMBERED && oldest !== undefined) lookups.delete(oldest);
+    keep(key, lookup);
     return lookup.viewer;
   };
   return {
@@ -63,6 +69,8 @@ export function createKnownKeys(
       const lookup = lookups.get(key);
       return lookup !== undefined && now() - lookup.since < TRUST_MS ? (lookup.found ?? null) : null;
     },
-    forget: () => lookups.clear(),
+    forget() {
+      lookups = new Map();
+    },
   };
 }

@@ -24,7 +24,7 @@ export type QuickRoute = (request: IncomingMessage, response: ServerResponse) =>
 
 /**
  * The quick way of an ordinary POST /graphql: JSON of a usual size, with a key that was good a moment ago, for an answer that
- * is no stream. It is answered like by the route for all others, but without the framework around that, which would take a
+ * can be no stream. It is answered like by the route for all others, but without the framework around that, which would take a
  * quarter of the time of a page of a list. Whatever is out of the ordinary in any way is left to that route.
  */
 export function createQuickRoute(options: QuickRouteOptions): QuickRoute {
@@ -33,7 +33,9 @@ export function createQuickRoute(options: QuickRouteOptions): QuickRoute {
     const key = bearerKey(request.headers.authorization);
     const viewer = key === null ? null : options.viewerOf(key);
     if (key === null || viewer === null) return false;
-    const tellRetryAfter = (seconds: number) => void response.setHeader('retry-after', String(seconds));
+    const tellRetryAfter = (seconds: number) => {
+      if (!response.headersSent) response.setHeader('retry-after', String(seconds));
+    };
     const context = requestContext({ key, viewer, keys: options.keys, tellRetryAfter });
     const accept = request.headers.accept ?? 'application/json';
     const client = watchClient(response);
@@ -50,7 +52,7 @@ export function createQuickRoute(options: QuickRouteOptions): QuickRoute {
   };
 }
 
-const EVENTS = /event-stream/i;
+const ONLY_JSON = /^(\s*application\/(graphql-response\+)?json\s*(;[^,]*)?(,|$))+$/i;
 const JSON_TYPES = new Set([
   'application/json',
   'application/json; charset=utf-8',
@@ -67,7 +69,8 @@ function isOrdinary({ method, url, headers }: IncomingMessage): boolean {
     length <= MAX_SMALL_BODY_BYTES &&
     headers['content-encoding'] === undefined &&
     headers.expect === undefined &&
-    !EVENTS.test(headers.accept ?? '')
+    // A stream of events is not for here, and who takes anything may get one.
+    (headers.accept === undefined || ONLY_JSON.test(headers.accept))
   );
 }
 

@@ -113,7 +113,10 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
       keys,
       headers,
       viewerOf: known.known,
-      fail: (error) => failureOf(error, makeRequestId(), log),
+      fail(error) {
+        const reqId = makeRequestId();
+        return failureOf(error, reqId, server.log.child({ reqId }));
+      },
     });
   if (uploads) registerUploads(server, { guard, allowOrigins: options.allowOrigins, uploads });
   const endSockets = serveWebSockets({

@@ -12,7 +12,7 @@ import {
   NoSchemaIntrospectionCustomRule,
   validate,
 } from 'graphql';
-import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga';
+import { createYoga, isAsyncIterable, type Plugin, type YogaServerInstance } from 'graphql-yoga';
 import type { Context, WatchViewer } from '../schema/context.ts';
 import { UploadTokenFieldsRule } from '../schema/upload-token-fields.ts';
 import { TOO_COMPLEX } from '../services/errors.ts';
@@ -85,6 +85,7 @@ export function createGraphQL(options: YogaOptions): Yoga {
       useCompiledQueries(),
       useDeadline(options.deadlineSeconds),
       usePatientEvents(options.sharing),
+      useWantedEvents(),
       useErrorCodes(options),
       useUploadTokens(),
       ...(options.production ? [useSecrecy()] : []),
@@ -153,6 +154,16 @@ const tooLong = (seconds: number) =>
   new GraphQLError(`The operation took longer than ${seconds} seconds. Ask for less at once.`, {
     extensions: { code: 'QUERY_TOO_COMPLEX' },
   });
+
+/** Ends a subscription whose client takes no stream: its answer is 406, and nobody else would ever end it. */
+function useWantedEvents(): Plugin {
+  return {
+    async onResultProcess({ result, resultProcessor }) {
+      if (resultProcessor === undefined && isAsyncIterable(result))
+        await result[Symbol.asyncIterator]().return?.();
+    },
+  };
+}
 
 /** Gives what validation finds the form for callers; no mask sees it. */
 function useErrorCodes({ mask }: YogaOptions): Plugin {

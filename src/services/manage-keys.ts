@@ -96,7 +96,7 @@ export async function listKeys(db: Database): Promise<readonly KeyEntry[]> {
 export const KEYS_CHANNEL = 'sluice_keys';
 
 /**
- * Ends a key: within some seconds nothing is answered for it any more, and what is open with it is closed.
+ * Ends a key: nothing that comes later is answered for it, at the latest from a second on, and what is open with it is closed.
  * @param named its id, or its name
  * @throws {ManageError} when there is no such key that is not revoked yet, or several have the name
  */

@@ -102,6 +102,20 @@ test('what is no key, and a lookup that fails, is not remembered', async () => {
   expect(await good).toBe('a 3');
 });
 
+test('where lookups take long, what the first of them finds is kept', async () => {
+  const { nameOf, open, next, pass } = startLookups();
+  const first = nameOf('a');
+  pass(50);
+  const second = nameOf('a');
+  pass(40);
+  next()?.answer();
+  expect(await first).toBe('a 1');
+  expect(await nameOf('a')).toBe('a 1');
+  next()?.answer();
+  expect(await second).toBe('a 2');
+  expect(open).toHaveLength(0);
+});
+
 test('nobody waits for a lookup that hangs', async () => {
   const { nameOf, open, next, pass } = startLookups();
   void nameOf('a');

@@ -59,6 +59,7 @@ async function send({ method = 'POST', path = '/graphql', headers = {}, body = B
 test.each<[string, Changes]>([
   ['an ordinary request', {}],
   ['a charset', { headers: { 'content-type': 'application/json; charset=utf-8' } }],
+  ['who takes JSON', { headers: { accept: 'application/graphql-response+json, application/json;q=0.9' } }],
   ['64 KiB', { body: JSON.stringify({ query: 'x'.repeat(64 * 1024 - 12) }) }],
   ['characters of several bytes', { body: '{"query":"{ hello # é 𝄞 }"}' }],
 ])('takes %s', async (_, changes) => {
@@ -81,6 +82,9 @@ test.each<[string, Changes]>([
   ['no length', { headers: { 'content-length': undefined, 'transfer-encoding': 'chunked' } }],
   ['a compressed body', { headers: { 'content-encoding': 'gzip' } }],
   ['who waits to be told to go on', { headers: { expect: '100-continue' } }],
+  ['who takes what is not said', { headers: { accept: '' } }],
+  ['who takes anything', { headers: { accept: '*/*' } }],
+  ['who takes any text', { headers: { accept: 'application/json, text/*' } }],
   ['who wants events', { headers: { accept: 'application/json, text/Event-Stream' } }],
 ])('leaves %s', async (_, changes) => {
   expect((await send(changes)).body).toEqual({ left: true });

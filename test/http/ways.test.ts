@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
 import { text as readText } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { waitFor } from '../support/wait.ts';
@@ -170,6 +171,7 @@ describe('all ways answer the same', () => {
       query('{ refused }'),
       query('{ helo }'),
       query('mutation { count }'),
+      query('subscription { ticks(to: 2) }'),
     ])
       await expectSame({ body, headers: { accept } });
   });
@@ -194,6 +196,31 @@ describe('all ways answer the same', () => {
     ])
       await expectSame({ body, headers });
   });
+});
+
+test.each(['quick', 'short', 'yoga'] as const)('events that nobody takes are not made (%s)', async (way) => {
+  const server = servers[0]?.[way];
+  if (server === undefined) throw new Error('there is no server');
+  // Now its key is known.
+  await send(server, { body: query('{ hello }') });
+  const headers = { accept: 'application/json' };
+  expect((await send(server, { body: query('subscription { forever }'), headers })).status).toBe(406);
+  await waitFor(() => server.running() === 0, { what: 'the end of the subscription' });
+});
+
+test('requests that wait behind another one end with their connection', async () => {
+  const server = servers[0]?.quick;
+  if (server === undefined) throw new Error('there is no server');
+  const aborted = () => server.http.figures().requests.get('aborted') ?? 0;
+  const [before, started] = [aborted(), server.started()];
+  const body = query('{ slow(milliseconds: 150) }');
+  const head = `POST /graphql HTTP/1.1\r\nhost: a\r\nauthorization: Bearer ${KEY}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`;
+  const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+  socket.write(`${head}${body}`.repeat(3));
+  await waitFor(() => server.started() >= started + 3);
+  socket.destroy();
+  // The first may have been answered before.
+  await waitFor(() => aborted() >= before + 2, { what: 'their end' });
 });
 
 test('30 MB are taken on all ways', async () => {
