@@ -52,9 +52,9 @@ async function statementsOf(request: () => Promise<unknown>): Promise<string[]> 
   await request();
   const [statements = [], ...others] = requests;
   expect(others).toEqual([]);
-  const [authentication, ...rest] = statements;
-  expect(authentication).toContain('api_keys');
-  return rest;
+  // Who is behind a key is known for a second.
+  const [first, ...rest] = statements;
+  return first?.includes('api_keys') ? rest : statements;
 }
 
 test('a page of tasks with import, index, video and progress is one statement', async () => {
