@@ -184,7 +184,7 @@ test('a key that is revoked in the database closes its sockets with 4403 and end
     const ended = response.text().catch(() => 'cut off');
     expect(await socket.closed).toBe(4403);
     await ended;
-    // A look every three seconds, a key that is known for one, and what a busy machine adds.
+    // A look every three seconds, and what a busy machine adds.
     expect(performance.now() - begin).toBeLessThan(8_000);
   } finally {
     await rows.all('update api_keys set revoked_at = null');
