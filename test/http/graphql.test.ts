@@ -182,7 +182,7 @@ describe('the server', () => {
   test('an operation that takes longer than its deadline is answered then', async () => {
     const began = performance.now();
     expect(codesOf(await ask(server, '{ slow(milliseconds: 5000) }'))).toEqual(['QUERY_TOO_COMPLEX']);
-    expect(performance.now() - began).toBeLessThan(2_000);
+    expect(performance.now() - began).toBeLessThan(4_500);
     expect(await ask(server, '{ slow(milliseconds: 1) }')).toEqual({ data: { slow: 'done' } });
   });
 

@@ -92,7 +92,7 @@ describe.each([
     const before = server.counted();
     const began = performance.now();
     const { data, errors } = await send(server, query);
-    expect(performance.now() - began).toBeLessThan(2_000);
+    expect(performance.now() - began).toBeLessThan(10_000);
     expect(data ?? null).toBeNull();
     expect(errors?.[0]).toMatchObject({
       message: 'The operation is too complex.',

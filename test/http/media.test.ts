@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import fastify, { type FastifyInstance } from 'fastify';
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { registerHealth } from '../../src/http/health.ts';
 import { registerMedia } from '../../src/http/media.ts';
 import type { MediaFile } from '../../src/services/media-files.ts';
@@ -237,7 +237,7 @@ describe.each([
     expect(stream?.destroyed).toBe(false);
     client.on('error', () => {});
     client.destroy();
-    await vi.waitFor(() => expect(stream?.closed).toBe(true), { timeout: 5_000 });
+    await expect.poll(() => stream?.closed).toBe(true);
     expect(stream?.readableEnded).toBe(false);
   });
 });

@@ -47,7 +47,7 @@ export async function open(of: SmallServer, options: ClientOptions = {}): Promis
           if (!found) throw new Error(`no ${type} yet, but ${JSON.stringify(received)}`);
           return found;
         },
-        { timeout: 5_000 },
+        { timeout: 60_000 },
       ),
   };
 }

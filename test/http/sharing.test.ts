@@ -96,6 +96,7 @@ async function watch(
 /** One event for all. @returns what each socket was told */
 async function beat(number: number, shared = true): Promise<unknown[]> {
   const event = { number, shared };
+  await waitFor(() => waiting.length === subscribed);
   const all = waiting;
   waiting = [];
   for (const tell of all) tell(event);

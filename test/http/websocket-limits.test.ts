@@ -30,11 +30,11 @@ describe('limits', () => {
     ]);
     await raw.message('next', '50');
     raw.send({ type: 'complete', id: '1' });
-    await vi.waitFor(() => expect(server.running()).toBe(49));
+    await expect.poll(() => server.running()).toBe(49);
     raw.send(subscribe('52', '{ hello }'));
     await raw.message('next', '52');
     raw.socket.terminate();
-    await vi.waitFor(() => expect(server.running()).toBe(0));
+    await expect.poll(() => server.running()).toBe(0);
   });
 
   test('the 21st socket of a key is closed with 4290, and other keys and sockets go on', async () => {
@@ -110,7 +110,8 @@ test('a server that stops closes its sockets with 1001, also those that do not a
   silent.on('error', () => {}).resume();
   const began = performance.now();
   await of.http.stop();
-  expect(performance.now() - began).toBeLessThan(4_000);
+  // Two seconds for those that do not answer; the rest is for a busy machine.
+  expect(performance.now() - began).toBeLessThan(10_000);
   expect((await raw.closed).code).toBe(1001);
-  await vi.waitFor(() => expect(of.running()).toBe(0));
+  await expect.poll(() => of.running()).toBe(0);
 });

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createClient } from 'graphql-ws';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { addressOf, admitted, INIT, open, subscribe } from './raw-socket.ts';
 import { KEY, post, READ_KEY, SECRET, type SmallServer, STRANGE_KEY, startSmallServer } from './support.ts';
@@ -70,10 +70,11 @@ describe('who is let in', () => {
     const began = performance.now();
     of.revoke(READ_KEY);
     for (const raw of sockets) expect(await raw.closed).toEqual({ code: 4403, reason: 'Forbidden' });
-    expect(performance.now() - began).toBeLessThan(5_000);
+    // A look every three seconds, and what a busy machine adds.
+    expect(performance.now() - began).toBeLessThan(8_000);
     // Once for each of the two keys, not for each socket.
     expect(of.asked() - askedBefore).toBe(2);
-    await vi.waitFor(() => expect(of.running()).toBe(0));
+    await expect.poll(() => of.running()).toBe(0);
     expect(staying.socket.readyState).toBe(WebSocket.OPEN);
     await of.http.stop();
   });
@@ -86,16 +87,16 @@ test('a key that may do less than before closes its sockets and streams: they ar
   await raw.message('next');
   const stream = await post(of, { query: 'subscription { forever }' }, { accept: 'text/event-stream' });
   const text = stream.text();
-  await vi.waitFor(() => expect(of.running()).toBe(2));
+  await expect.poll(() => of.running()).toBe(2);
   of.limit(KEY, ['READ']);
   expect(await raw.closed).toEqual({ code: 4403, reason: 'Forbidden' });
   expect(await text).toContain('"forever":1');
-  await vi.waitFor(() => expect(of.running()).toBe(0));
+  await expect.poll(() => of.running()).toBe(0);
   const again = await admitted(of);
   of.limit(KEY, ['READ', 'WRITE']);
   // More than one look later it is still there.
   const asked = of.asked();
-  await vi.waitFor(() => expect(of.asked()).toBeGreaterThan(asked + 1), { timeout: 10_000 });
+  await expect.poll(() => of.asked()).toBeGreaterThan(asked + 1);
   expect(again.socket.readyState).toBe(WebSocket.OPEN);
   await of.http.stop();
 });
@@ -160,7 +161,7 @@ describe('the protocol', () => {
     const raw = await open(server);
     const began = performance.now();
     expect((await raw.closed).code).toBe(4408);
-    expect(performance.now() - began).toBeLessThan(4_500);
+    expect(performance.now() - began).toBeLessThan(9_000);
   });
 
   test('a completed subscription ends, and so do all of a client that goes away', async () => {
@@ -171,9 +172,9 @@ describe('the protocol', () => {
     }
     expect(server.running()).toBe(2);
     raw.send({ type: 'complete', id: '1' });
-    await vi.waitFor(() => expect(server.running()).toBe(1));
+    await expect.poll(() => server.running()).toBe(1);
     raw.socket.terminate();
-    await vi.waitFor(() => expect(server.running()).toBe(0));
+    await expect.poll(() => server.running()).toBe(0);
   });
 
   test('an operation that is not valid is an error of its own, and the socket goes on', async () => {
@@ -202,9 +203,7 @@ describe('the protocol', () => {
     raw.send(subscribe('1', '{ secretFailure }'));
     raw.send(subscribe('2', 'subscription { failing }'));
     await raw.message('next', '1');
-    await vi.waitFor(() =>
-      expect(JSON.stringify(raw.received.filter(({ id }) => id === '2'))).toContain('errorId'),
-    );
+    await expect.poll(() => JSON.stringify(raw.received.filter(({ id }) => id === '2'))).toContain('errorId');
     const codes = JSON.stringify(raw.received).match(/INTERNAL_SERVER_ERROR/g);
     expect(codes).toHaveLength(2);
     expect(JSON.stringify(raw.received)).not.toContain('api_keys');

@@ -184,7 +184,8 @@ test('a key that is revoked in the database closes its sockets with 4403 and end
     const ended = response.text().catch(() => 'cut off');
     expect(await socket.closed).toBe(4403);
     await ended;
-    expect(performance.now() - begin).toBeLessThan(5_000);
+    // A look every three seconds, and what a busy machine adds.
+    expect(performance.now() - begin).toBeLessThan(8_000);
   } finally {
     await rows.all('update api_keys set revoked_at = null');
   }

@@ -116,7 +116,7 @@ export function deferred<T = void>() {
 /** Waits until the condition holds, looking every 20 ms; throws after `seconds`. */
 export async function until(
   condition: () => boolean | Promise<boolean>,
-  { seconds = 20, what = 'the condition' } = {},
+  { seconds = 60, what = 'the condition' } = {},
 ): Promise<void> {
   const end = performance.now() + seconds * 1000;
   while (!(await condition())) {

@@ -60,7 +60,7 @@ describe('sweep', () => {
     expect(swept.reduce((total, n) => total + n)).toBe(250);
     expect(woken).toHaveLength(250);
     // One may come just after another has committed; four sweeps that do not heed each other make about 700 calls.
-    expect(calls).toBeLessThan(275);
+    expect(calls).toBeLessThan(400);
     const { rows } = await queue.pool.query<{ subject: string }>('select subject from hooks');
     expect(rows.map((row) => row.subject).toSorted()).toEqual(jobs.map((job) => job.subjectId).toSorted());
     for (const row of await queue.rows())

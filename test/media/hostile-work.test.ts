@@ -79,4 +79,4 @@ it('a broken file is refused, or something is made of it; it kills no process, a
   expect(pool.pids()).toEqual(pids);
   expect(await endsOf(inFolder('clips/sound.mp4'))).toEqual(ALL_MADE);
   expect(process.memoryUsage.rss() - before).toBeLessThan(100 * 1024 * 1024);
-}, 120_000);
+});

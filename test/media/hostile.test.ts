@@ -87,7 +87,7 @@ describe('an MP4 that lies', () => {
     file.writeUInt32BE(0xffffffff, at + 16 + 32);
     const started = performance.now();
     expect(await harmlessVerdictOn(file)).toBe(BROKEN);
-    expect(performance.now() - started).toBeLessThan(5000);
+    expect(performance.now() - started).toBeLessThan(20_000);
   });
 
   it('about how long each picture is shown', async () => {

@@ -284,7 +284,7 @@ describe('a process that', () => {
          clearInterval(timer);
          makeAll();
        }, 100);`,
-      { silenceMs: 1500 },
+      { silenceMs: 2500 },
     );
     const told = listen();
     await pool.work(await workOf({ products: ['SCENES'] }), told);

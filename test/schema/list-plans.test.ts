@@ -68,7 +68,7 @@ beforeAll(async () => {
     statements?.push({ text, values: Array.isArray(values) ? values : [] });
     return Reflect.apply(original, this, args);
   } as typeof original;
-}, 60_000);
+});
 
 afterAll(async () => {
   pg.Client.prototype.query = original;

@@ -146,9 +146,8 @@ describe('while an import runs', () => {
     await world.rows.all('select 1 from integrations where id = $1 for share', [rowId(id)]);
     const deletion = world.client.remove(id);
     const watcher = await openRows(world.server.databaseUrl);
-    await waitFor(async () => (await watcher.all('select 1 from pg_locks where not granted')).length > 0, {
-      what: 'the deletion to wait',
-    });
+    const blocked = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+    await waitFor(async () => (await watcher.all(blocked)).length > 0, { what: 'the deletion to wait' });
     const { publicId } = await world.runningImport(id);
     await world.rows.all('commit');
     expect(await deletion).toMatchObject({

@@ -29,10 +29,10 @@ afterEach(async () => {
   await queue.close();
 });
 
-// Over another connection than that of `rows`: within a transaction, all looks at it see the first one.
+// Not by what a process does at this moment: who waits for a lock looks up from time to time, to see whether others wait for it.
 const waitingForLocks = async (): Promise<number> => {
   const { rows: found } = await queue.pool.query(
-    `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and application_name = 'test'`,
+    `select from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())`,
   );
   return found.length;
 };

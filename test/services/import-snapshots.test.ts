@@ -135,9 +135,14 @@ test('to find what has changed no task is read that has not', async () => {
     [importId],
   );
   await rows.all('vacuum analyze tasks, task_progress');
-  const { since } = await rows.one<{ since: string }>(
-    'select pg_snapshot_xmin(pg_current_snapshot())::text as since',
-  );
+  const { now } = await rows.one<{ now: string }>('select pg_current_xact_id()::text as now');
+  // What has come since is told by the oldest transaction that runs, which may be of another database of the server.
+  const since = await waitFor(async () => {
+    const { xmin } = await rows.one<{ xmin: string }>(
+      'select pg_snapshot_xmin(pg_current_snapshot())::text as xmin',
+    );
+    return BigInt(xmin) > BigInt(now) && xmin;
+  });
   await rows.all(
     'update tasks set attempts = attempts + 1 where import_id = $1 and ordinal between 10000 and 10009',
     [importId],

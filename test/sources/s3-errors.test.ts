@@ -222,7 +222,7 @@ describe('a listing', () => {
     store.script(() => ({ hang: true }));
     const controller = new AbortController();
     const listing = source.list({ prefix: null, position: null, signal: controller.signal });
-    await vi.waitFor(() => expect(store.requests).toHaveLength(1));
+    await expect.poll(() => store.requests).toHaveLength(1);
     controller.abort(new Error('enough'));
     await expect(listing).rejects.toThrow('enough');
     await expect(source.check(AbortSignal.abort(new Error('never')))).rejects.toThrow('never');

@@ -255,7 +255,7 @@ describe('a request for bytes', () => {
     const remove = store.script(() => ({ hang: true }));
     const early = new AbortController();
     const asked = file.request(NOTHING, early.signal);
-    await vi.waitFor(() => expect(store.requests).toHaveLength(1));
+    await expect.poll(() => store.requests).toHaveLength(1);
     early.abort(new Error('enough'));
     await expect(asked).rejects.toThrow('enough');
     remove();
@@ -265,7 +265,7 @@ describe('a request for bytes', () => {
     const reading = bytesOf(body);
     late.abort(new Error('enough of it'));
     await expect(reading).rejects.toThrow('enough of it');
-    await vi.waitFor(() => expect(store.requests.every(({ endedAt }) => endedAt !== null)).toBe(true));
+    await expect.poll(() => store.requests.every(({ endedAt }) => endedAt !== null)).toBe(true);
   });
 
   test('whose body nobody wants is given up', async () => {
@@ -273,7 +273,7 @@ describe('a request for bytes', () => {
     const { discard } = await file.request(NOTHING, signal);
     expect(store.requests[0]?.endedAt).toBeNull();
     discard();
-    await vi.waitFor(() => expect(store.requests[0]?.endedAt).not.toBeNull());
+    await expect.poll(() => store.requests[0]?.endedAt).not.toBeNull();
   });
 });
 

@@ -78,7 +78,7 @@ describe('a read', () => {
     const data = randomBytes(2 * MiB);
     s3.put(BUCKET, NAME, data);
     answerReads((index) => (index === 0 ? { stallAfterBytes: MiB } : undefined));
-    expect((await buffer(await open({ idleSeconds: 0.5 }).read(KEY))).equals(data)).toBe(true);
+    expect((await buffer(await open({ idleSeconds: 1.5 }).read(KEY))).equals(data)).toBe(true);
     expect(countOf(s3, 'GetObject')).toBe(2);
   });
 

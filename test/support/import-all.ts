@@ -37,13 +37,13 @@ const run = promisify(execFile);
 
 /**
  * Imports files in a process of its own, in an empty folder that is also its home.
- * @throws Error when one cannot be imported, or the process does not end by itself within half a minute
+ * @throws Error when one cannot be imported, or the process does not end by itself within two minutes
  */
 export async function importAll(paths: readonly string[]): Promise<Imported> {
   const folder = await mkdtemp(join(tmpdir(), 'sluice-imports-'));
   try {
     const args = ['--input-type=module', '--eval', IMPORTER, ...paths];
-    const options = { cwd: folder, env: { HOME: folder }, timeout: 30_000 };
+    const options = { cwd: folder, env: { HOME: folder }, timeout: 120_000 };
     const { stdout, stderr } = await run(process.execPath, args, options).catch(shorten);
     return { stderr, written: await readdir(folder), ...JSON.parse(stdout) };
   } finally {

@@ -72,4 +72,4 @@ async function familyOf(pid: number): Promise<readonly KnownProcess[]> {
 
 /** Waits until all of the processes have ended. */
 export const gone = (processes: readonly KnownProcess[], what: string) =>
-  waitFor(async () => (await aliveOf(processes)).length === 0, { what, timeout: 10_000 });
+  waitFor(async () => (await aliveOf(processes)).length === 0, { what });

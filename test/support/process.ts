@@ -13,7 +13,7 @@ import { startPostgres } from '../../src/db/embedded/start.ts';
 import { waitFor } from './wait.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
-const START_MS = 45_000;
+const START_MS = 120_000;
 
 /** How a process ended, and all that it said. */
 export interface Ended {

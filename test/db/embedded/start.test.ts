@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, chown, cp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { createServer } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { DatabaseStartError } from '../../../src/db/embedded/errors.ts';
@@ -115,7 +115,7 @@ test('a PostgreSQL that is killed while it is needed is there again, under the s
   const pid = await postmasterPid(postgres.location);
   process.kill(pid, 'SIGKILL');
   await expect
-    .poll(() => query(postgres.url, 'select answer from kept').catch(() => undefined), { timeout: 20_000 })
+    .poll(() => query(postgres.url, 'select answer from kept').catch(() => undefined), { timeout: 60_000 })
     .toEqual([{ answer: 42 }]);
   await postgres.stop();
   await expect(query(postgres.url, 'select 1')).rejects.toThrow('ECONNREFUSED');
@@ -148,14 +148,15 @@ test('a postmaster.pid with the pid of a stranger costs the stranger nothing', a
 });
 
 test('a port that is taken between the pick and the start is replaced by another', async () => {
-  const taken = await pickFreePort();
-  const squatter = createServer().listen(taken, '127.0.0.1');
+  const squatter = createServer().listen(0, '127.0.0.1');
   await once(squatter, 'listening');
   onTestFinished(() => void squatter.close());
+  const { port: taken } = squatter.address() as AddressInfo; // it listens on a port
   const offered = [taken, await pickFreePort()];
   const postgres = await start({
     dataDir: await createFolder(),
-    pickPort: async () => offered.shift() ?? 0,
+    // A third one where the second has been taken meanwhile, too.
+    pickPort: async () => offered.shift() ?? (await pickFreePort()),
   });
   expect(offered).toEqual([]);
   expect(Number(new URL(postgres.url).port)).not.toBe(taken);

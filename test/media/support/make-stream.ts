@@ -31,7 +31,7 @@ export function useClips<Name extends string>(
     const small = { width: 320, height: 180, seconds: SECONDS };
     const specs = Object.entries<ClipSpec>(clips).map(([name, spec]) => ({ ...small, ...spec, name }));
     paths = await makeClips(specs, inFolder('clips'));
-  }, 60_000);
+  });
   return (name) => paths.get(name) ?? '';
 }
 

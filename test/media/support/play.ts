@@ -52,7 +52,7 @@ const SCRIPT = `
 const PAGE = '<!doctype html><body style="margin:0"><video muted style="height:100vh"></video>';
 const require = createRequire(import.meta.url);
 const LIBRARY = require.resolve('hls.js/dist/hls.min.js');
-const LONGEST_MS = 30_000;
+const LONGEST_MS = 90_000;
 
 /**
  * Plays the multivariant playlist of a folder with hls.js, to its end or as far as it comes.

@@ -40,7 +40,7 @@ export async function outcomeOf(probe: Promise<MediaFacts>): Promise<MediaFacts 
 }
 
 /** Resolves when a process is gone: by its entry below /proc, or by asking for it where there is none. */
-export async function gone(pid: number, withinMs = 5000): Promise<boolean> {
+export async function gone(pid: number, withinMs = 60_000): Promise<boolean> {
   for (const end = Date.now() + withinMs; Date.now() < end; ) {
     if (!isAlive(pid)) return true;
     await new Promise((resolve) => setTimeout(resolve, 20));
