@@ -98,6 +98,7 @@ test(
     const { hls } = (await producer.video(id)) ?? {};
     expect(hls).toMatchObject({ status: 'COMPLETE', updatedAt: after?.hls?.updatedAt });
     expect(runOf(hls?.videoUrl)).toBe(runOf(after?.hls?.videoUrl));
+    expect(hls?.thumbnailUrls.map(runOf)).toEqual(after?.hls?.thumbnailUrls.map(runOf));
   }),
 );
 
