@@ -9,7 +9,7 @@ export function print({ large, small, shortRows, options }) {
   const { rows, rounds, seconds } = options;
   process.stdout.write(`\nPages of 20 out of ${rows} tasks; medians of ${rounds} rounds of ${seconds} s each, in turn; Node ${process.version}, ${cpus().length} CPUs, load ${loadavg()[0].toFixed(1)}.
 "CPU": microseconds of the server's process for each request, and of PostgreSQL's for it. "x": Sluice to them, in the same round;
-more requests are better, and less CPU. Sluice looks at its key, PostGraphile and the bare server have none.\n\n`);
+more requests are better, and less CPU. Sluice checks its key, PostGraphile and the bare server have none.\n\n`);
   process.stdout.write(`${formatTable([HEAD, ...tableOf(large)])}\n\n`);
   process.stdout.write("Sluice's 95th percentiles compared.\n\n");
   process.stdout.write(`${formatTable(compared(large, small, [rows, shortRows]))}\n`);

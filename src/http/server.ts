@@ -96,7 +96,8 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   const documents = createDocumentCache();
   const yoga = createGraphQL({ ...options, production, mask, sharing, documents });
   const known = createKnownKeys(options.authenticate);
-  const keys = createKeyWatch(known.authenticate);
+  // It asks seldom enough, and what it finds must not be a second old.
+  const keys = createKeyWatch(options.authenticate);
   const guard = createKeyGuard(known.authenticate);
   registerHealth(server, options);
   if (options.metrics !== undefined) registerMetrics(server, { metrics: options.metrics, guard });

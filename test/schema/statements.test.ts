@@ -52,9 +52,8 @@ async function statementsOf(request: () => Promise<unknown>): Promise<string[]> 
   await request();
   const [statements = [], ...others] = requests;
   expect(others).toEqual([]);
-  const [authentication, ...rest] = statements;
-  expect(authentication).toContain('api_keys');
-  return rest;
+  // Who is behind the key is known for a while.
+  return statements.filter((statement) => !statement.includes('from api_keys'));
 }
 
 test('a page of tasks with import, index, video and progress is one statement', async () => {
