@@ -269,4 +269,4 @@ test('more than 10,000 changes at once are told as a fresh snapshot, to who resu
   const cursor = whole.events[0]?.cursor ?? null;
   await change(3, 0, 5);
   expect(await first(cursor)).toMatchObject({ snapshot: false });
-}, 120_000);
+});

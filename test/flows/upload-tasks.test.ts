@@ -343,7 +343,7 @@ test('what housekeeping sees to: an upload that expired, and one whose last byte
     __typename: 'InvalidInputError',
   });
   // Two rounds of it are up to fifteen seconds each.
-}, 120_000);
+});
 
 test('a URL or an upload, not both and not neither; an upload that is not theirs is unknown to others', async () => {
   const ask = async (video: object) =>

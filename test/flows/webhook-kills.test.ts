@@ -46,7 +46,7 @@ test('a process that is killed between the answer and its record leaves the mess
   if (!first || !second) throw new Error('it did not come twice');
   expect(others).toEqual([]);
   expect([idOf(second), second.body]).toEqual([idOf(first), first.body]);
-}, 120_000);
+});
 
 test('30 imports, with a worker and the API killed in between, tell of their ends by one message each', async () => {
   const database = await createTestDatabase();

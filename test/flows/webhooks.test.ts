@@ -184,7 +184,7 @@ test('a message that nobody takes is given up after ten tries, and can be asked 
   expect(new Set(messages().map(idOf)).size).toBe(1);
   expect(new Set(messages().map(({ body }) => body)).size).toBe(1);
   expect(messages()).toHaveLength(11);
-}, 120_000);
+});
 
 /** What waits for its next try is due at once. */
 async function hurry(): Promise<void> {
