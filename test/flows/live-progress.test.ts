@@ -6,6 +6,7 @@ import { startTestServer, type TestServer } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 import { makeContents } from './file-origin.ts';
 import {
+  type Event,
   expectAllKnown,
   expectNoStepBack,
   follow,
@@ -143,7 +144,7 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
   test('one task: where it stands, each change, its end; and its end alone when it has ended', async () => {
     const id = await start(CRAWL * 4);
     const [taskId = ''] = (await storedTasks(rows, id)).keys();
-    const states = [];
+    const states: Event['changed'][number][] = [];
     const figures = () => new Set(states.map(({ progress }) => progress.fraction)).size;
     for await (const { taskProgress } of over(server, transport)(TASK_PROGRESS, { id: taskId })) {
       expectNoStepBack(states.at(-1), taskProgress.task);
