@@ -108,6 +108,9 @@ export interface StartOptions {
   readonly incremental?: boolean;
 }
 
+/** How long a machine with a lot to do may take. */
+const TIMEOUT = 120_000;
+
 /** The calls that cancel and retry, and what there is around them, of one client. */
 export type Canceler = ReturnType<typeof createCanceler>;
 
@@ -132,7 +135,7 @@ export function createCanceler(
         const found = await look(id);
         return is(found) && found;
       },
-      { timeout: 60_000, what: 'the import' },
+      { timeout: TIMEOUT, what: 'the import' },
     );
   /** @throws Error when no import comes of it */
   const startWith = async (input: VariablesOf<typeof START>['input']) => {
@@ -147,10 +150,13 @@ export function createCanceler(
     until,
     end: (id: string) => until(id, ({ finished }) => finished),
     endOfTask: (id: string) =>
-      waitFor(async () => {
-        const task = await lookAtTask(id);
-        return task.finishedAt !== null && task;
-      }),
+      waitFor(
+        async () => {
+          const task = await lookAtTask(id);
+          return task.finishedAt !== null && task;
+        },
+        { timeout: TIMEOUT, what: 'the end of the task' },
+      ),
     startWith,
     /** An import by URL. */
     start({ systemName, videos, incremental = true }: StartOptions) {

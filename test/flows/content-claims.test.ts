@@ -1,11 +1,11 @@
-import { readdirSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openRows, type Rows } from '../support/rows.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 import { type FileOrigin, makeContents, sha256, startFileOrigin } from './file-origin.ts';
 import { DOOMED, HELD, holdTasks, type WhileHeld } from './held-tasks.ts';
-import { createImporter, type Importer, type ImportState, one, taskOf } from './url-imports.ts';
+import { pathsIn } from './stored-files.ts';
+import { createImporter, type Importer, type ImportState, lasting, one, taskOf } from './url-imports.ts';
 
 let origin: FileOrigin;
 let server: TestServer;
@@ -104,8 +104,9 @@ test('a creation whose index job fails for good goes with its bytes, and its con
   expect(await end(waiter)).toMatchObject({ status: 'READY', outcome: 'CREATED', video: { name: 'Waiter' } });
   expect(await videosWith(content)).toEqual([{ system_name: 'heir' }]);
   expect(await claimOn(content)).toEqual({ system_name: 'heir', task_id: null });
-  const kept = () => readdirSync(server.dataDir, { recursive: true, encoding: 'utf8' });
-  await waitFor(() => !kept().some((path) => path.includes(taskFolder)), { what: 'the end of its bytes' });
+  await waitFor(() => !pathsIn(server.dataDir).some((path) => path.includes(taskFolder)), {
+    what: 'the end of its bytes',
+  });
 });
 
 test('a content that failed to come in by one, and is in by another as a copy, is what its waiters are skipped for', async () => {
@@ -119,7 +120,12 @@ test('a content that failed to come in by one, and is in by another as a copy, i
   });
   expect(copy).toMatchObject({ status: 'READY', outcome: 'CREATED', video: { name: 'Copy' } });
   expect(await end(doomed)).toMatchObject({ status: 'FAILED', video: null });
-  const skip = { status: 'SKIPPED', skipReason: 'SAME_CONTENT', videoId: copy.videoId, video: copy.video };
+  const skip = {
+    status: 'SKIPPED',
+    skipReason: 'SAME_CONTENT',
+    videoId: copy.videoId,
+    video: lasting(copy.video),
+  };
   expect(await end(waiter)).toMatchObject(skip);
   expect(await videosWith(content)).toEqual([{ system_name: 'b' }]);
   expect(await claimOn(content)).toEqual({ system_name: 'b', task_id: null });

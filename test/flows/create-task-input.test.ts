@@ -13,6 +13,7 @@ import {
   type ObjectTask,
 } from './object-imports.ts';
 import { countAllRows, countRowsAtRest } from './stored-rows.ts';
+import { lasting } from './url-imports.ts';
 
 let s3: S3Double;
 let origin: FileOrigin;
@@ -56,7 +57,10 @@ describe('the idempotency key', () => {
     const input = { from, idempotencyKey: 'once' };
     const task = await creator.create(input);
     const [end] = (await creator.follow(task)).slice(-1);
-    expect(await creator.create({ ...input, incremental: true })).toEqual(end);
+    expect(await creator.create({ ...input, incremental: true })).toEqual({
+      ...end,
+      video: lasting(end?.video),
+    });
     for (const other of [{ name: 'Another' }, { incremental: false }, { from: of('missing.mp4') }]) {
       expect(await creator.ask({ ...input, ...other })).toMatchObject({
         __typename: 'IdempotencyConflictError',

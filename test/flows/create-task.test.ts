@@ -12,6 +12,7 @@ import {
   type ObjectImporter,
   scripted,
 } from './object-imports.ts';
+import { lasting } from './url-imports.ts';
 
 let s3: S3Double;
 let origin: FileOrigin;
@@ -67,7 +68,8 @@ test('one video by its URL: a task without an import, followed to its end', asyn
     progress: { fraction: 1, bytesDone: bytes.length },
     video: { id: task.videoId, ...about, fileName: 'film.mp4', sha256: sha256(bytes) },
   });
-  expect(await creator.follow(task)).toEqual([states.at(-1)]);
+  const end = states.at(-1);
+  expect(await creator.follow(task)).toEqual([{ ...end, video: lasting(end?.video) }]);
 });
 
 test('one object: it comes in, and is not read again while it is unchanged', async () => {

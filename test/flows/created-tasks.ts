@@ -29,8 +29,8 @@ export interface TaskCreator {
   ask(input: CreateInput): Promise<CreateResult>;
   /** @throws Error when that is no task */
   create(input: CreateInput): Promise<ObjectTask>;
-  /** Follows a task over WebSocket. @returns how it stood each time, up to its end */
-  follow(task: { readonly id: string }): Promise<ObjectTask[]>;
+  /** Follows a task over WebSocket. @param states grows as it goes. @returns how it stood each time, up to its end */
+  follow(task: { readonly id: string }, states?: ObjectTask[]): Promise<ObjectTask[]>;
   /** From its start to its end. */
   bring(input: CreateInput): Promise<ObjectTask>;
 }
@@ -44,8 +44,7 @@ export function createTaskCreator(client: Pick<TestClient, 'query' | 'overWebSoc
       if (result.__typename !== 'CreateTaskSuccess') throw new Error(JSON.stringify(result));
       return result.task;
     },
-    async follow({ id }) {
-      const states: ObjectTask[] = [];
+    async follow({ id }, states = []) {
       for await (const { taskProgress } of client.overWebSocket(PROGRESS, { id })) {
         expectNoStepBack(states.at(-1), taskProgress.task);
         states.push(taskProgress.task);

@@ -176,13 +176,19 @@ export async function watchDatabase(databaseUrl: string): Promise<void> {
 /** Waits for the end of an import: each of its videos came in once, and its subscriber knows it. */
 export async function expectEnd(
   followed: FaultyImport,
-  expected: { readonly clips: number; readonly databaseUrl: string; readonly dataDir: string },
+  expected: {
+    readonly clips: number;
+    readonly databaseUrl: string;
+    readonly dataDir: string;
+    /** Imports that were started beside it. */
+    readonly others?: readonly string[];
+  },
 ): Promise<void> {
-  const { clips, databaseUrl, dataDir } = expected;
+  const { clips, databaseUrl, dataDir, others = [] } = expected;
   await waitFor(followed.isOver, { timeout: 90_000, what: 'the end of the import' });
   expect([...followed.statuses.values()]).toEqual(Array.from({ length: clips }, () => 'READY'));
   await finishDeletions(databaseUrl);
-  const accepted = { imports: [followed.id] };
+  const accepted = { imports: [followed.id, ...others] };
   expect(await checkOracle({ databaseUrl, storage: `${dataDir}/media`, accepted })).toEqual([]);
   const rows = await openRows(databaseUrl);
   expect(

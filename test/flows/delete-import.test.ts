@@ -204,14 +204,15 @@ describe('a finished import', () => {
 
 test('an import that has not finished stays', async () => {
   const stored = await store(2, 1);
-  await rows.all(`update imports set state = 'STARTED', finished_at = null, counts = null where id = $1`, [
-    stored.importId,
-  ]);
+  // The task first: housekeeping ends an import that has no open one.
   await rows.all(
     `update tasks set status = 'PENDING', outcome = null, finished_at = null, fraction = 0, waiting_for = 'WORKER'
       where import_id = $1 and ordinal = 1`,
     [stored.importId],
   );
+  await rows.all(`update imports set state = 'STARTED', finished_at = null, counts = null where id = $1`, [
+    stored.importId,
+  ]);
   expect(await askToDelete(stored.id)).toMatchObject({
     __typename: 'ImportNotFinishedError',
     state: 'STARTED',

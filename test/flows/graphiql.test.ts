@@ -76,7 +76,7 @@ describe.skipIf(CHROMIUM === undefined)('GraphiQL on a whole server', () => {
 
     await fillVariables(page, { id: answer.data.startImport.import.id });
     await run(page, 'importProgress');
-    await expect.poll(() => frames.at(-1)?.type, { timeout: 20_000 }).toBe('complete');
+    await expect.poll(() => frames.at(-1)?.type, { timeout: 40_000 }).toBe('complete');
     await page.locator('.result-window').getByText('"SUCCEEDED"').waitFor();
     const states = frames.flatMap(({ payload }) => payload?.data?.importProgress?.import.state ?? []);
     expect(states.at(-1)).toBe('SUCCEEDED');

@@ -79,7 +79,7 @@ async function importAll(client: TestClient, urls: ReadonlyMap<string, string>):
       const { import: found } = await client.query(OUTCOMES, { id });
       return found?.finished === true && found;
     },
-    { timeout: 60_000, what: 'the end of the import' },
+    { timeout: 120_000, what: 'the end of the import' },
   );
 }
 
@@ -140,4 +140,4 @@ test('hostile files end with their codes, judged ahead or after their transfer, 
   expect(code).toBe(0);
   expect(stderr).not.toMatch(/"level":[56]0/);
   await Promise.all([origin.close(), victim.close(), database.drop()]);
-});
+}, 240_000);

@@ -111,4 +111,4 @@ test('a worker that is killed in the middle of media work leaves it to the next 
   const published = await claimsWithProducts(storage);
   expect(published).toHaveLength(1);
   expect(published).not.toEqual(dead);
-}, 120_000);
+}, 300_000);

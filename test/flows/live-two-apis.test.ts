@@ -7,13 +7,13 @@ import { createCanceler } from './cancel-retry.ts';
 import { type FollowFeedOptions, followFeed, noTasks } from './feed.ts';
 import { makeContents } from './file-origin.ts';
 import { insertLargeImport } from './large-imports.ts';
-import { expectAllKnown, follow, nothing, TRANSPORTS } from './live.ts';
+import { expectAllKnown, follow, type Known, nothing, TRANSPORTS } from './live.ts';
 import { createSite, type Site } from './roles-site.ts';
 import { createImporter } from './url-imports.ts';
 
 const NAMES = ['a', 'b', 'c'];
-/** Bytes a second: each video takes about two. */
-const RATE = 400_000;
+/** Bytes a second: at first so few that there is time to see how it goes. */
+const RATES = { slow: 80_000, quick: 2_000_000 } as const;
 
 let freshContent: Awaited<ReturnType<typeof makeContents>>;
 beforeAll(async () => {
@@ -52,24 +52,26 @@ async function watchTasks(
 
 test('an import is followed to its end at either API, whichever started it', async () => {
   const { site, one, other } = await startSite();
-  const origin = await startPacedOrigin(new Map(NAMES.map((name) => [name, freshContent()])), RATE);
+  const origin = await startPacedOrigin(new Map(NAMES.map((name) => [name, freshContent()])), RATES.slow);
   onTestFinished(() => origin.close());
   const videos = [...NAMES, 'missing'].map((name) => ({ externalId: name, url: origin.url(name) }));
   for (const [systemName, starter] of Object.entries({ one, other })) {
     const ready = { status: 'READY', count: NAMES.length };
+    origin.rate = RATES.slow;
     const feeds = await Promise.all([one, other].map((api) => watchTasks(api, { systemName }, ready)));
     const { id } = await createImporter(starter.client).start({ systemName, videos, incremental: false });
     const watching = [one, other].flatMap((api) => watch(api, id));
+    // What the worker says on the way, and not only what comes of it.
+    const figures = ({ events }: Known) => {
+      const running = events.flatMap(({ changed }) => changed.filter(({ status }) => status === 'UPLOADING'));
+      return new Set(running.map(({ progress }) => progress.fraction)).size;
+    };
+    await waitFor(() => watching.every(({ known }) => figures(known) > 2), { what: 'progress' });
+    origin.rate = RATES.quick;
     await Promise.all([...watching, ...feeds].map(({ over }) => over));
     for (const { known } of watching) {
       await expectAllKnown(site.rows, id, known);
       expect(known.rejected).toEqual(['missing']);
-      // What the worker said on the way, and not only what came of it.
-      const changes = known.events.flatMap(({ changed }) => changed);
-      const figures = changes
-        .filter(({ status }) => status === 'UPLOADING')
-        .map((task) => task.progress.fraction);
-      expect(new Set(figures).size).toBeGreaterThan(2);
     }
   }
 }, 120_000);

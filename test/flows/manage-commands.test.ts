@@ -19,7 +19,7 @@ function cellsOf(table: string): Readonly<Record<string, string>>[] {
 }
 
 test('teams and keys are made, changed and listed, and only what was asked for is on stdout', {
-  timeout: 120_000,
+  timeout: 240_000,
 }, async () => {
   const database = await createTestDatabase();
   const rows = await openRows(database.url);
@@ -96,7 +96,7 @@ test('teams and keys are made, changed and listed, and only what was asked for i
   }
 });
 
-test('a key is made and revoked beside a server on its own database', { timeout: 120_000 }, async () => {
+test('a key is made and revoked beside a server on its own database', { timeout: 240_000 }, async () => {
   const installation = await createInstallation();
   const { server } = await installation.start();
   const sluice = (...args: string[]) => runSluice({ SLUICE_DATA_DIR: installation.dataDir }, args).ended;

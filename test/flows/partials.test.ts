@@ -1,4 +1,3 @@
-import { readdirSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -10,6 +9,7 @@ import { openRows, type Rows } from '../support/rows.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 import { isLook, sha256 } from './file-origin.ts';
+import { pathsIn } from './stored-files.ts';
 import { createImporter, type Importer, one, taskOf } from './url-imports.ts';
 
 /** How far a transfer comes before it is cut. */
@@ -57,8 +57,7 @@ afterAll(async () => {
 
 const transfers = () => origin.requests.filter((request) => !isLook(request));
 /** What lies on the disk of transfers that have not come to their end. */
-const partials = () =>
-  readdirSync(server.dataDir, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.part'));
+const partials = () => pathsIn(server.dataDir).filter((path) => path.endsWith('.part'));
 
 type Turn = 'CUT' | 'BUSY' | 'WELL';
 

@@ -62,27 +62,31 @@ describe.skipIf(CHROMIUM === undefined)('what is made of a video, in Chromium at
     ['copied', { width: 640, height: 360 }],
     ['encoded', { width: 640, height: 360 }],
     ['turned', { width: 360, height: 640 }],
-  ] as const)('plays to its end, with a poster and a storyboard: %s', async (name, size) => {
-    const task = await producer.end(tasks.get(name)?.id ?? '');
-    expect(task).toMatchObject({ status: 'READY', hls: { status: 'COMPLETE' } });
-    const video = await look(task.videoId);
-    expect(video?.systemMetadata).toMatchObject(size);
-    const playlist = video?.hls?.videoUrl ?? '';
-    const played = await playFromElsewhere(browser, playlist);
-    expect(played).toMatchObject({ ended: true, errors: [], ...size });
-    expect(played.currentTime).toBeCloseTo(video?.systemMetadata.duration ?? 0, 0);
-    expect(played.currentTime).toBeGreaterThan(SECONDS - 0.5);
-    expect(played.sound).toBeGreaterThan(0);
-    const { pictures, storyboard } = await lookFromElsewhere(browser, {
-      pictures: [video?.posterUrl ?? ''],
-      storyboard: video?.storyboardUrl ?? '',
-    });
-    expect(pictures).toEqual([size]);
-    const tile = { width: size.width / 4, height: size.height / 4 };
-    expect(storyboard.box).toEqual([0, 0, tile.width, tile.height]);
-    expect(storyboard.sprite).toEqual({ width: tile.width * SECONDS, height: tile.height });
-    expect(storyboard.contrast).toBeGreaterThan(50);
-  });
+  ] as const)(
+    'plays to its end, with a poster and a storyboard: %s',
+    async (name, size) => {
+      const task = await producer.end(tasks.get(name)?.id ?? '');
+      expect(task).toMatchObject({ status: 'READY', hls: { status: 'COMPLETE' } });
+      const video = await look(task.videoId);
+      expect(video?.systemMetadata).toMatchObject(size);
+      const playlist = video?.hls?.videoUrl ?? '';
+      const played = await playFromElsewhere(browser, playlist);
+      expect(played).toMatchObject({ ended: true, errors: [], ...size });
+      expect(played.currentTime).toBeCloseTo(video?.systemMetadata.duration ?? 0, 0);
+      expect(played.currentTime).toBeGreaterThan(SECONDS - 0.5);
+      expect(played.sound).toBeGreaterThan(0);
+      const { pictures, storyboard } = await lookFromElsewhere(browser, {
+        pictures: [video?.posterUrl ?? ''],
+        storyboard: video?.storyboardUrl ?? '',
+      });
+      expect(pictures).toEqual([size]);
+      const tile = { width: size.width / 4, height: size.height / 4 };
+      expect(storyboard.box).toEqual([0, 0, tile.width, tile.height]);
+      expect(storyboard.sprite).toEqual({ width: tile.width * SECONDS, height: tile.height });
+      expect(storyboard.contrast).toBeGreaterThan(50);
+    },
+    180_000,
+  );
 
   it('goes on playing from the URLs of a version that was replaced, and of a stream that was made anew', async () => {
     const bring = async (clip: string) => {
@@ -106,5 +110,5 @@ describe.skipIf(CHROMIUM === undefined)('what is made of a video, in Chromium at
         width: 640,
         height: 360,
       });
-  });
+  }, 180_000);
 });

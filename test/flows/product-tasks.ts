@@ -63,6 +63,9 @@ const PROGRESS = graphql(
 export type ProductTask = ResultOf<typeof TASK>;
 export type ProductVideo = ResultOf<typeof VIDEO>;
 
+/** How long a machine with a lot to do may take, of real media work too. */
+const TIMEOUT = 120_000;
+
 /** Has products made, and looks at what comes of that. */
 export function createProducer(client: Pick<TestClient, 'query' | 'overWebSocket'>) {
   const look = async (id: string): Promise<ProductTask> => {
@@ -71,10 +74,13 @@ export function createProducer(client: Pick<TestClient, 'query' | 'overWebSocket
     return task;
   };
   const until = (id: string, isSo: (task: ProductTask) => boolean) =>
-    waitFor(async () => {
-      const task = await look(id);
-      return isSo(task) && task;
-    });
+    waitFor(
+      async () => {
+        const task = await look(id);
+        return isSo(task) && task;
+      },
+      { timeout: TIMEOUT, what: 'the task' },
+    );
   return {
     look,
     until,

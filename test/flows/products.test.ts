@@ -15,7 +15,9 @@ let producer: ReturnType<typeof createProducer>;
 
 beforeAll(async () => {
   work = scriptWork();
-  ground = await startProvingGround({ work, settings: { SLUICE_STORAGE_FULL_SECONDS: '0.2' } });
+  // What waits does so until it has been seen, for a retry and for room.
+  const settings = { SLUICE_RETRY_BASE_SECONDS: '600', SLUICE_STORAGE_FULL_SECONDS: '3' };
+  ground = await startProvingGround({ work, settings });
   producer = createProducer(ground.client);
   await ground.rows.all(`create function last_try() returns trigger language plpgsql as $$
     begin
@@ -186,7 +188,7 @@ test(
     expect(statesOf(canceled)).toMatchObject({ STREAM: 'CANCELED', SCENES: 'SKIPPED' });
     expect(canceled.progress.fraction).toBeLessThan(1);
     expect(['THUMBNAILS', 'STREAM', 'SCENES'].map((name) => fractionOf(canceled, name))).toEqual([1, 0.5, 0]);
-    await waitFor(() => call.options.signal.aborted, { timeout: 3_000, what: 'the end of the work' });
+    await waitFor(() => call.options.signal.aborted, { timeout: 20_000, what: 'the end of the work' });
     await waitFor(() => work.running() === 0);
     // The same task, once more: as good as new.
     work.isAutomatic = true;
@@ -209,7 +211,7 @@ test(
     expect(await createDeleter(ground.client).deleteVideo(task.videoId)).toMatchObject({
       __typename: 'DeleteVideoSuccess',
     });
-    await waitFor(() => call.options.signal.aborted, { timeout: 3_000, what: 'the end of the work' });
+    await waitFor(() => call.options.signal.aborted, { timeout: 20_000, what: 'the end of the work' });
     expect(await producer.end(task.id)).toMatchObject({ status: 'CANCELED', video: null });
     await waitFor(() => work.running() === 0);
   }),
@@ -225,10 +227,11 @@ test(
     first.reject(new Error('no child could be started'));
     const waiting = await producer.until(task.id, ({ waitingFor }) => waitingFor === 'RETRY');
     expect(statesOf(waiting)).toEqual({ ...all(PRODUCTS, 'WAITING'), UPLOAD: 'DONE', VALIDATION: 'DONE' });
+    await ground.release(task.id);
     const second = await work.next();
     second.reject(new StorageFullError());
     await producer.until(task.id, ({ waitingFor }) => waitingFor === 'STORAGE');
-    await ground.rows.all('update jobs set run_at = now() where subject_id = $1', [task.id.slice(5)]);
+    await ground.release(task.id);
     const third = await work.next();
     expect(third.options.products).toEqual(PRODUCTS);
     await third.finish();

@@ -99,12 +99,15 @@ export async function insertPlayedImport(
   { tasks, name }: { readonly tasks: number; readonly name: string },
 ): Promise<PlayedImport> {
   const importId = randomUUID();
+  // At once: housekeeping ends an import that has no task.
+  await rows.all('begin');
   await rows.all(
     `insert into imports (id, team_id, index_id, source, incremental, state, found, started_at)
      values ($1, $2, $3, 'OBJECTS', true, 'STARTED', $4, now())`,
     [importId, teamId, indexId, tasks],
   );
   await rows.all(INSERT_TASKS, [teamId, importId, indexId, name, 0, tasks - 1]);
+  await rows.all('commit');
   return { teamId, importId };
 }
 

@@ -1,10 +1,10 @@
-import { readdirSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openRows, type Rows } from '../support/rows.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
 import { type FileOrigin, makeContents, sha256, startFileOrigin } from './file-origin.ts';
 import { DOOMED, HELD, holdTasks, type WhileHeld } from './held-tasks.ts';
-import { createImporter, type Importer, type ImportState, one, taskOf } from './url-imports.ts';
+import { pathsIn } from './stored-files.ts';
+import { createImporter, type Importer, type ImportState, lasting, one, taskOf } from './url-imports.ts';
 
 let origin: FileOrigin;
 let server: TestServer;
@@ -105,7 +105,11 @@ test.each([
     const before = await stored(system);
     released.abort();
     const late = await end(older);
-    expect(late).toMatchObject({ status: 'SKIPPED', skipReason: 'SUPERSEDED', video: confirmed.video });
+    expect(late).toMatchObject({
+      status: 'SKIPPED',
+      skipReason: 'SUPERSEDED',
+      video: lasting(confirmed.video),
+    });
     expect(await stored(system)).toEqual(before);
     expect(before).toEqual({ name: 'Same', sha256: sha256(content), indexed: true });
     expect(await served(late)).toBe(sha256(content));
@@ -127,11 +131,11 @@ test('a version that was replaced before it was indexed is SUPERSEDED, and the o
   ]);
   const skipped = await end(maker);
   expect(skipped).toMatchObject({ status: 'SKIPPED', skipReason: 'SUPERSEDED', outcome: 'SKIPPED' });
-  expect(skipped).toMatchObject({ videoId: update.videoId, video: update.video });
+  expect(skipped).toMatchObject({ videoId: update.videoId, video: lasting(update.video) });
   // Its bytes go when the last URL that was handed out has expired, and not with the task.
   expect(await deletions(skipped.id)).toHaveLength(1);
   const folder = skipped.id.slice('task_'.length);
-  const kept = readdirSync(server.dataDir, { recursive: true, encoding: 'utf8' });
+  const kept = pathsIn(server.dataDir);
   expect(kept.filter((path) => path.includes(folder) && path.endsWith('original'))).toHaveLength(1);
   expect(await rows.one(`select indexed_at, updated_at from videos where system_name = 'replaced'`)).toEqual(
     indexed,

@@ -91,7 +91,7 @@ function untilFinished(client: TestClient, id: string) {
     const { import: found } = await client.query(STATUS, { id });
     return found?.finished === true && found;
   };
-  return waitFor(read, { what: 'the end of the import', timeout: 40_000 });
+  return waitFor(read, { what: 'the end of the import', timeout: 90_000 });
 }
 
 /** The index holds these videos and no others, and each of their files is whole. */
@@ -210,10 +210,13 @@ test('a SIGTERM in the middle hands the tasks back, and the next start goes on w
   if (startImport.__typename !== 'StartImportSuccess') throw new Error(startImport.__typename);
 
   await waitFor(() => transfersOf(origin).filter(({ sent }) => sent > MIB / 2).length === 3);
+  // None of them comes to its end within the minute that a busy machine may take for all this.
+  origin.rate = MIB / 16;
   const begun = performance.now();
   expect(await installation.end(first.server, 'SIGTERM')).toMatchObject({ code: 0, signal: null });
-  // A second of grace, and what it takes to stop a database.
-  expect(performance.now() - begun).toBeLessThan(10_000);
+  // A second of grace, and what it takes to stop a database: it does not wait for the transfers.
+  expect(performance.now() - begun).toBeLessThan(40_000);
+  origin.rate = RATE;
   await gone(installation.all, 'the end of everything that was started');
   expect(transfersOf(origin).every(({ sent }) => sent < FILE_BYTES)).toBe(true);
 
@@ -232,4 +235,4 @@ test('a SIGTERM in the middle hands the tasks back, and the next start goes on w
   expect(origin.sendings.slice(before).map(({ start }) => start > MIB / 4)).toEqual([true, true, true]);
   expect(await installation.end(second.server, 'SIGTERM')).toMatchObject({ code: 0, signal: null });
   await gone(installation.all, 'the end of everything that was started');
-});
+}, 180_000);

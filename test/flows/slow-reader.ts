@@ -75,13 +75,14 @@ async function openEvents({ url, key, query, isLast = () => false }: SlowReaderO
   asking.end(JSON.stringify({ query }));
   const [response] = (await once(asking, 'response')) as [IncomingMessage]; // as Node documents it
   const events: unknown[] = [];
-  let [rest, bytes, isOver] = ['', 0, false];
+  let [rest, bytes, isOver, isClosed] = ['', 0, false, false];
   response.setEncoding('utf8');
   response.on('data', (chunk: string) => {
     bytes += chunk.length;
     const frames = (rest + chunk).split('\n\n');
     rest = frames.pop() ?? '';
     for (const frame of frames) {
+      if (/^event: ?complete$/m.test(frame)) isOver = true;
       const line = /^data: ?(\{.*)$/m.exec(frame)?.[1];
       if (line === undefined) continue;
       events.push(JSON.parse(line).data);
@@ -90,16 +91,16 @@ async function openEvents({ url, key, query, isLast = () => false }: SlowReaderO
     }
   });
   response.once('close', () => {
-    isOver = true;
+    isClosed = !isOver;
   });
   response.on('error', () => {});
   await waitFor(() => events.length > 0, { what: 'the first event' });
   return {
     async readOn() {
       response.resume();
-      await waitFor(() => isOver, { what: 'the end of the events' });
+      await waitFor(() => isOver || isClosed, { what: 'the end of the events' });
       asking.destroy();
-      return { events, bytes, isClosed: false };
+      return { events, bytes, isClosed };
     },
   };
 }

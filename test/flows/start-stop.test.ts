@@ -203,7 +203,7 @@ describe('the first start on a data folder', () => {
       for (const hidden of ['slc_', secret, database.password]) expect(text).not.toContain(hidden);
     }
     expect((await readFile(join(SLUICE_DATA_DIR, 'secret-key'), 'utf8')).trim()).toBe(secret);
-  });
+  }, 180_000);
 });
 
 describe('two servers that start at once on one empty database', () => {
@@ -235,5 +235,5 @@ describe('two servers that start at once on one empty database', () => {
     await rows.close();
     const ends = await Promise.all(servers.map((server) => server.end('SIGTERM')));
     expect(ends.map(({ code }) => code)).toEqual([0, 0]);
-  });
+  }, 180_000);
 });

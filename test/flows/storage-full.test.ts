@@ -122,9 +122,14 @@ const claimsOf = async (rows: Rows): Promise<number> =>
     )
   ).n;
 
-async function filesIn(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  return entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+/** The names of all files; undefined when a folder went while it was read. */
+async function filesIn(folder: string): Promise<string[] | undefined> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(
+    (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+    },
+  );
+  return entries?.filter((entry) => entry.isFile()).map(({ name }) => name);
 }
 
 test.skipIf(volume === null)(
@@ -138,7 +143,7 @@ test.skipIf(volume === null)(
     });
     try {
       await importInto(server, grow);
-      await waitFor(async () => (await filesIn(root)).length === VIDEOS, { what: 'what was begun to go' });
+      await waitFor(async () => (await filesIn(root))?.length === VIDEOS, { what: 'what was begun to go' });
       expect(await filesIn(root)).toEqual(Array(VIDEOS).fill('original'));
     } finally {
       await server.stop();

@@ -17,9 +17,12 @@ export async function countAllRows(rows: Rows): Promise<Record<string, number>> 
   return await rows.one(`select ${counts.join(', ')}`);
 }
 
-/** Waits until no job runs and none is due: an import is told finished shortly before the last of its jobs is gone. */
+/**
+ * Waits until no job runs and none is due, nor will be before rows can be counted again: an import is told finished shortly
+ * before the last of its jobs is gone, and bytes of earlier ones are deleted when their time has come.
+ */
 async function untilAtRest(rows: Rows): Promise<void> {
-  const busy = 'select from jobs where owner is not null or run_at <= clock_timestamp() limit 1';
+  const busy = `select from jobs where owner is not null or run_at <= clock_timestamp() + interval '2 seconds' limit 1`;
   await waitFor(async () => (await rows.all(busy)).length === 0, { what: 'the end of all jobs' });
 }
 

@@ -51,7 +51,8 @@ test('an upload that is cut again and again, and whose server is killed, goes on
     const upload = new Upload(bytes, {
       endpoint: new URL('/uploads', proxy.url).href,
       headers: { authorization: `Bearer ${TEST_KEY}` },
-      retryDelays: Array.from({ length: 200 }, () => 100),
+      // For as long as a server takes to start on a busy machine.
+      retryDelays: Array.from({ length: 2000 }, () => 100),
       metadata: { filename: 'long.mp4' },
       chunkSize: Math.ceil(bytes.length / 3),
       onProgress(sent) {
@@ -94,4 +95,4 @@ test('an upload that is cut again and again, and whose server is killed, goes on
   expect(offsets.filter((offset) => offset > 0).length).toBeGreaterThan(1);
   await proxy.close();
   await installation.end(server, 'SIGTERM');
-});
+}, 180_000);

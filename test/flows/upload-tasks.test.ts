@@ -8,6 +8,7 @@ import { startTestServer, type TestServer } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 import { createTaskCreator, type TaskCreator } from './created-tasks.ts';
 import { makeContents, sha256 } from './file-origin.ts';
+import type { ObjectTask } from './object-imports.ts';
 import { createTusClient, idOf, type TusClient } from './tus-client.ts';
 
 const START = graphql(`
@@ -99,7 +100,10 @@ async function look(id: string) {
 }
 
 const end = (id: string) =>
-  waitFor(async () => ((await look(id)).finished ? await look(id) : null), { what: 'the end of the import' });
+  waitFor(async () => ((await look(id)).finished ? await look(id) : null), {
+    what: 'the end of the import',
+    timeout: 60_000,
+  });
 
 test('complete uploads are judged at once, moved and not copied, and given up once', async () => {
   const bytes = freshContent();
@@ -172,7 +176,8 @@ test('a task may be made before its upload is complete, shows how far that is, a
     fileName: 'holiday.mp4',
     sourceKey: null,
   });
-  const watched = creator.follow(task);
+  const told: ObjectTask[] = [];
+  const watched = creator.follow(task, told);
   const half = Math.floor(bytes.length / 2);
   await tus.patch(path, 0, bytes.subarray(0, half));
   const { task: waiting } = await server.query(TASK, { id: task.id });
@@ -183,6 +188,8 @@ test('a task may be made before its upload is complete, shows how far that is, a
     stages: [{ name: 'UPLOAD', state: 'RUNNING' }, { state: 'WAITING' }],
   });
   expect(waiting?.progress.fraction).toBeCloseTo((0.81 * half) / bytes.length);
+  // What changes soon again is told as it is by then.
+  await waitFor(() => told.some(({ progress }) => progress.bytesDone === half), { what: 'the half' });
   await tus.patch(path, half, bytes.subarray(half));
   const states = await watched;
   expect(states.at(-1)).toMatchObject({ status: 'READY', attempts: 1, video: { sha256: sha256(bytes) } });
@@ -335,6 +342,7 @@ test('what housekeeping sees to: an upload that expired, and one whose last byte
   expect(await creator.ask({ from: { uploadId: idOf(late) } })).toMatchObject({
     __typename: 'InvalidInputError',
   });
+  // Two rounds of it are up to fifteen seconds each.
 });
 
 test('a URL or an upload, not both and not neither; an upload that is not theirs is unknown to others', async () => {

@@ -70,6 +70,9 @@ export interface Importer {
   bring(options: ImportOptions): Promise<ImportState>;
 }
 
+/** How long a machine with a lot to do may take. */
+const TIMEOUT = 120_000;
+
 /** Makes an importer of a server. */
 export function createImporter(client: TestClient): Importer {
   const importer: Importer = {
@@ -85,7 +88,7 @@ export function createImporter(client: TestClient): Importer {
         const { import: found } = await client.query(LOOK, { id });
         return found && is(checked(found)) && found;
       };
-      return waitFor(look, { timeout: 45_000, what: 'the import' });
+      return waitFor(look, { timeout: TIMEOUT, what: 'the import' });
     },
     end: (id) => importer.until(id, ({ finished }) => finished),
     bring: async (options) => await importer.end((await importer.start(options)).id),
@@ -100,6 +103,10 @@ function checked(state: ImportState): ImportState {
   expect(state.finishedAt !== null).toBe(state.finished);
   return state;
 }
+
+/** A video as it is told at any time: the URL to its bytes is another one every ten minutes. */
+export const lasting = <Video extends { readonly originalUrl: string }>(video: Video | null | undefined) =>
+  video && { ...video, originalUrl: expect.any(String) };
 
 /** The task of an external id; throws where there is none. */
 export function taskOf(state: ImportState, externalId: string): ImportState['tasks']['nodes'][number] {

@@ -106,8 +106,10 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
         }
       };
       await Promise.all(Array.from({ length: AT_ONCE }, comeAndGo));
-      await waitFor(async () => (await figure('sluice_subscriptions_active')) === 0, {
-        timeout: 5_000,
+      const open = async () =>
+        (await figure('sluice_subscriptions_active')) + (await figure('sluice_websocket_connections'));
+      await waitFor(async () => (await open()) === 0, {
+        timeout: 20_000,
         what: 'the end of all subscriptions',
       }).catch(() => {});
       expect(await figure('sluice_subscriptions_active')).toBe(0);
