@@ -76,13 +76,16 @@ const toRow = (report: ProgressReport, meter: Meter) => {
 /**
  * Writes the figures of many tasks and tells of them, all in one statement. Joined to jobs by claim, so that a worker
  * that was presumed dead changes nothing; the key share lock keeps a task that ends at the same moment from
- * leaving a row behind. The fractions never go back within an attempt.
+ * leaving a row behind. The fractions never go back within an attempt. What belongs to a job that somebody else has locked
+ * at the moment is not waited for, but given back: it may have been the last report for a long time.
  */
 const FLUSH = namedStatement(`
-  with reported as (
+  with given as materialized (
     select r.* from jsonb_to_recordset($1::jsonb) as r(
       "taskId" uuid, "importId" uuid, "teamId" uuid, "jobId" uuid, claim bigint, attempt int, stage text,
       "stageFraction" float8, "stageFractions" jsonb, fraction float8, "bytesDone" bigint, "bytesTotal" bigint, "bytesPerSecond" bigint, "etaSeconds" int)
+  ), reported as materialized (
+    select r.* from given r
     join jobs j on j.id = r."jobId" and j.claim = r.claim and j.owner is not null
     for key share of j skip locked
   ), written as (
@@ -104,8 +107,12 @@ const FLUSH = namedStatement(`
       where p.claim <= excluded.claim
     returning team_id, import_id
   )
-  select pg_notify('${CHANGES_CHANNEL}', change)
-    from (select distinct team_id::text || ' ' || coalesce(import_id::text, '-') as change from written) told`);
+  select null::uuid as "taskId", pg_notify('${CHANGES_CHANNEL}', change)::text as told
+    from (select distinct team_id::text || ' ' || coalesce(import_id::text, '-') as change from written) changes
+  union all
+  select r."taskId", null from given r
+    join jobs j on j.id = r."jobId" and j.claim = r.claim and j.owner is not null
+   where not exists (select from reported where reported."taskId" = r."taskId")`);
 
 /** Collects the figures of a worker's tasks and flushes them together: at once when idle, then at most every 150 ms. */
 export function createProgressReporter(options: {
@@ -128,7 +135,11 @@ export function createProgressReporter(options: {
       return toRow(report, meter);
     });
     try {
-      await askNamed(db, FLUSH, [JSON.stringify(rows)]);
+      const { rows: answers } = await askNamed<{ taskId: string | null }>(db, FLUSH, [JSON.stringify(rows)]);
+      const locked = new Set(answers.map(({ taskId }) => taskId));
+      for (const report of reports)
+        if (locked.has(report.taskId) && meters.has(report.taskId) && !pending.has(report.taskId))
+          pending.set(report.taskId, report);
     } catch (error) {
       // The next report brings the figures again.
       log.warn({ err: error }, 'progress could not be written');

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { createDatabase, type DatabaseClient } from '../../src/db/client.ts';
 import {
   createProgressReporter,
@@ -91,4 +91,21 @@ test('a transfer that would take years is told without its end, and others are w
   expect(row.eta_seconds).toBeNull();
   const soon = await report({ bytesDone: 100, bytesTotal: 120 }, ({ bytes_done: done }) => done === '100');
   expect(soon.eta_seconds).toBeGreaterThan(0);
+});
+
+test('a report whose job somebody has locked at that moment is written later, without another one', async () => {
+  const held = await claimed();
+  const locker = await openRows(database.url);
+  onTestFinished(locker.close);
+  await locker.all('begin; select from jobs for update');
+  const other = await claimed();
+  const is =
+    (expected: number) =>
+    ({ fraction }: Row) =>
+      fraction === expected;
+  const late = held({ fraction: 0.5 }, is(0.5));
+  // It comes after, so that it is written when the other one has been passed over.
+  await other({ fraction: 0.25 }, is(0.25));
+  await locker.all('commit');
+  expect(await late).toMatchObject({ fraction: 0.5 });
 });
