@@ -22,6 +22,12 @@ async function writeAll(writer: StorageWriter, data: Uint8Array): Promise<void> 
   for (let at = 0; at < data.length; at += MiB) await writer.write(data.subarray(at, at + MiB));
 }
 
+/** Writes until a write fails: how much goes through before that depends on how fast the other parts are. */
+async function writeOn(writer: StorageWriter): Promise<never> {
+  const chunk = randomBytes(MiB);
+  for (;;) await writer.write(chunk);
+}
+
 /** Answers requests of one kind, from the n-th such on. */
 function answer(operation: string, reply: (request: S3Request, index: number) => Scripted | undefined) {
   let index = 0;
@@ -96,7 +102,7 @@ describe('an object', () => {
     const { s3, open } = setup;
     answer('UploadPart', () => ({ hang: true }));
     const writer = await open({ idleSeconds: 1 }).create(KEY);
-    const writing = writeAll(writer, randomBytes(64 * MiB));
+    const writing = writeOn(writer);
     await waitFor(() => partNumbers(s3).length >= 2);
     expect(writer.bytes).toBeLessThanOrEqual(25 * MiB);
     await expect(writing).rejects.toMatchObject({ reason: 'UNAVAILABLE' });
@@ -138,7 +144,7 @@ describe('a part that fails', () => {
     answer('UploadPart', (request) => (isPart(request, 3) ? internal : undefined));
     const writer = await open().create(KEY);
     const failure = { name: 'StorageError', reason: 'UNAVAILABLE' };
-    await expect(writeAll(writer, randomBytes(80 * MiB))).rejects.toMatchObject(failure);
+    await expect(writeOn(writer)).rejects.toMatchObject(failure);
     await expect(writer.write(Buffer.from('x'))).rejects.toMatchObject(failure);
     await expect(writer.commit()).rejects.toMatchObject(failure);
     expect(partNumbers(s3).filter((number) => number === 3)).toHaveLength(4);
@@ -179,7 +185,7 @@ describe('a part that fails', () => {
   test('for want of space is a full storage', async () => {
     answer('UploadPart', () => ({ status: 403, code: 'QuotaExceeded' }));
     const writer = await setup.open().create(KEY);
-    await expect(writeAll(writer, randomBytes(40 * MiB))).rejects.toMatchObject({ name: 'StorageFullError' });
+    await expect(writeOn(writer)).rejects.toMatchObject({ name: 'StorageFullError' });
     await writer.discard();
     expect(setup.s3.uploads(BUCKET)).toEqual([]);
   });
