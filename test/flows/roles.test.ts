@@ -50,7 +50,7 @@ describe('an API and workers on one database', () => {
       'kind="transfer-video",state="claimed"': 0,
     });
 
-    const worker = await site.start('worker');
+    const worker = await site.start('worker', { SLUICE_LEASE_SECONDS: '30' });
     const end = await importer.end(id);
     expect(end).toMatchObject({ state: 'SUCCEEDED', counts: { ready: 3, failed: 0 } });
     // A run is counted when all that follows it is done, and the end of the import is among that.

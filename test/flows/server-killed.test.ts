@@ -199,7 +199,8 @@ test('an import goes on through five SIGKILLs of the server, and each video ends
 test('a SIGTERM in the middle hands the tasks back, and the next start goes on where they were', async () => {
   const names = ['v0', 'v1', 'v2'];
   const origin = await serve(new Map(names.map((name, number) => [name, videoOf(number)])));
-  const installation = await createInstallation();
+  // No lease runs out here, however long the server stands still.
+  const installation = await createInstallation({ SLUICE_LEASE_SECONDS: '30' });
   const first = await installation.start();
   let rows = await openAudited(installation.dataDir);
   await installAudit(rows);

@@ -5,7 +5,7 @@ import { waitFor } from '../wait.ts';
  * How long whoever has lost a claim may go on writing before it notices, in seconds: some beats of the leases that tests have.
  * Deletions wait for that, as they wait for longer in earnest.
  */
-const NOTICE_SECONDS = 6;
+const NOTICE_SECONDS = 5;
 
 /**
  * Has everything deleted soon that is to be deleted at some time, and waits for the end of it. A worker must be running.
