@@ -87,4 +87,4 @@ test('an import of a large bucket goes on through SIGKILLs between its pages, an
   expect(pages()).toBeLessThanOrEqual(20 + (left + 1) * 2);
   await installation.end(server, 'SIGTERM');
   await gone(installation.all, 'the end of everything that was started');
-}, 180_000);
+}, 300_000);

@@ -194,7 +194,7 @@ test('an import goes on through five SIGKILLs of the server, and each video ends
   expect(installation.media.length).toBeGreaterThan(0);
   expect(await installation.end(server, 'SIGTERM')).toMatchObject({ code: 0, signal: null });
   await gone(installation.all, 'the end of everything that was started');
-}, 180_000);
+}, 300_000);
 
 test('a SIGTERM in the middle hands the tasks back, and the next start goes on where they were', async () => {
   const names = ['v0', 'v1', 'v2'];
@@ -247,4 +247,4 @@ test('a SIGTERM in the middle hands the tasks back, and the next start goes on w
   expect(origin.sendings.slice(before).map(({ start }) => start > MIB / 4)).toEqual([true, true, true]);
   expect(await installation.end(second.server, 'SIGTERM')).toMatchObject({ code: 0, signal: null });
   await gone(installation.all, 'the end of everything that was started');
-}, 180_000);
+}, 300_000);

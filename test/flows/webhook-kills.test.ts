@@ -60,4 +60,4 @@ test('30 imports, with a worker and the API killed in between, tell of their end
   const { violations, messages } = await runWebhooks(run);
   expect(violations).toEqual([]);
   expect(messages).toBeGreaterThanOrEqual(50);
-}, 180_000);
+}, 300_000);
