@@ -80,6 +80,8 @@ export async function startTwoWorkers(reach: (databaseUrl: string) => Promise<st
   const folder = await mkdtemp(join(tmpdir(), 'sluice-two-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   const start = createStarter(folder);
+  // Only the first loses a lease: who is busy must not, while it waits for bytes.
+  const patient = { SLUICE_LEASE_SECONDS: '15' };
   const api = await start('api', 'api', database.url);
   const rows = await openRows(database.url);
   onTestFinished(() => rows.close());
@@ -108,14 +110,17 @@ export async function startTwoWorkers(reach: (databaseUrl: string) => Promise<st
     first,
     async prove(comeBack) {
       origin.held.add(HELD);
-      const second = await start('second', 'worker', database.url);
-      await takeOver(client, { id, origin });
+      const sayings = () => OVER.reduce((sum, message) => sum + (first.said.get(message) ?? 0), 0);
+      const saidBefore = sayings();
+      const began = transfersOf(origin).length;
+      const tries = (await client.look(id)).tasks.nodes.map(({ attempts }) => attempts + 1);
+      const second = await start('second', 'worker', database.url, patient);
+      await takeOver(client, { id, origin, began });
       // What the first had sent before it was lost has been done by now.
       const lostAt = await now(rows);
       const before = await settled(look);
       await comeBack();
-      const said = () => OVER.reduce((sum, message) => sum + (first.said.get(message) ?? 0), 0);
-      await waitFor(() => said() === 2, { what: 'what the first says of its leases', timeout: 30_000 });
+      await waitFor(() => sayings() - saidBefore === 2, { what: 'what the first says of its leases' });
       expect(await look()).toEqual(before);
       // Whatever it may still be at ends with it.
       expect(await first.stop()).toEqual({ code: 0, signal: null });
@@ -125,7 +130,7 @@ export async function startTwoWorkers(reach: (databaseUrl: string) => Promise<st
       origin.held.clear();
       const over = await client.end(id);
       expect(over).toMatchObject({ state: 'SUCCEEDED', counts: { ready: 2 } });
-      expect(over.tasks.nodes.map(({ attempts }) => attempts)).toEqual([2, 2]);
+      expect(over.tasks.nodes.map(({ attempts }) => attempts)).toEqual(tries);
       await finishDeletions(database.url);
       const storage = join(folder, 'media');
       expect(await checkOracle({ databaseUrl: database.url, storage, accepted: { imports: [id] } })).toEqual(
@@ -136,7 +141,7 @@ export async function startTwoWorkers(reach: (databaseUrl: string) => Promise<st
   };
 }
 
-const SETTLED_MS = 500;
+const SETTLED_MS = 2_500;
 
 /** What is there when nothing changes any more: what was under way a moment ago still gets written. */
 async function settled<T>(look: () => Promise<T>): Promise<T> {
@@ -148,12 +153,14 @@ async function settled<T>(look: () => Promise<T>): Promise<T> {
   }
 }
 
-/** The second worker has both jobs: one video is in, and it waits for bytes of the other. */
+/**
+ * The second worker has both jobs: one video is in, and it waits for bytes of the other.
+ * @param began how many transfers had begun before it was started
+ */
 async function takeOver(
   client: Canceler,
-  { id, origin }: { readonly id: string; readonly origin: PacedOrigin },
+  { id, origin, began }: { readonly id: string; readonly origin: PacedOrigin; readonly began: number },
 ): Promise<void> {
-  const began = transfersOf(origin).length;
   const resumed = () => transfersOf(origin).length >= began + 2;
   await waitFor(resumed, { what: 'the second worker', timeout: 90_000 });
   origin.rate = FAST;
@@ -180,14 +187,14 @@ async function serve(folder: string): Promise<PacedOrigin> {
 }
 
 function createStarter(folder: string) {
-  return async (name: string, role: Role, databaseUrl: string): Promise<Program> => {
+  return async (name: string, role: Role, databaseUrl: string, more = {}): Promise<Program> => {
     const dataDir = join(folder, name);
     await mkdir(dataDir);
     const program = startProgram({
       name,
       role,
       logs: folder,
-      settings: programSettings({ databaseUrl, folder, name, dataDir }),
+      settings: programSettings({ databaseUrl, folder, name, dataDir, settings: more }),
     });
     onTestFinished(async () => {
       program.signal('SIGKILL');

@@ -35,7 +35,7 @@ let first: Brought;
 beforeAll(async () => {
   freshContent = await makeContents();
   s3 = await startS3();
-  server = await startTestServer({ SLUICE_PLAN_SECONDS: '20' });
+  server = await startTestServer({ SLUICE_PLAN_SECONDS: '100' });
   importer = createObjectImporter(server);
   s3.createBucket(BUCKET);
   fillBucket();

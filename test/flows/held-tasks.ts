@@ -11,6 +11,14 @@ export const DOOMED = 'Doomed';
 /** Runs something while tasks of those names stay before their indexing; they go on when it has ended. */
 export type WhileHeld = <T>(run: () => Promise<T>) => Promise<T>;
 
+/** How many tasks of a database are held at this moment. */
+export async function countHeld(rows: Rows): Promise<number> {
+  const waiting =
+    await rows.all(`select from pg_locks where locktype = 'advisory' and not granted and objid = ${LOCK}
+                                     and database = (select oid from pg_database where datname = current_database())`);
+  return waiting.length;
+}
+
 /** Makes a database hold tasks whose videos are called HELD or DOOMED. */
 export async function holdTasks(rows: Rows): Promise<WhileHeld> {
   await rows.all(`create function hold_task() returns trigger language plpgsql as $$

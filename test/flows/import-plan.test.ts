@@ -33,7 +33,7 @@ beforeAll(async () => {
   freshContent = await makeContents();
   origin = await startFileOrigin();
   s3 = await startS3();
-  server = await startTestServer({ SLUICE_PLAN_SECONDS: '20' });
+  server = await startTestServer({ SLUICE_PLAN_SECONDS: '100' });
   importer = createObjectImporter(server);
   rows = await openRows(server.databaseUrl);
 });
@@ -194,7 +194,8 @@ test('the bytes are unknown as soon as the size of one accepted video is', async
 });
 
 test('a plan answers in time, with what is decided by then', async () => {
-  const quick = await startTestServer({ SLUICE_PLAN_SECONDS: '1.5' });
+  // Long enough for a listing on a busy machine.
+  const quick = await startTestServer({ SLUICE_PLAN_SECONDS: '5' });
   const quickRows = await openRows(quick.databaseUrl);
   try {
     const quickly = createObjectImporter(quick);

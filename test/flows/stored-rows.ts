@@ -22,7 +22,7 @@ export async function countAllRows(rows: Rows): Promise<Record<string, number>> 
  * before the last of its jobs is gone, and bytes of earlier ones are deleted when their time has come.
  */
 async function untilAtRest(rows: Rows): Promise<void> {
-  const busy = `select from jobs where owner is not null or run_at <= clock_timestamp() + interval '2 seconds' limit 1`;
+  const busy = `select from jobs where owner is not null or run_at <= clock_timestamp() + interval '10 seconds' limit 1`;
   await waitFor(async () => (await rows.all(busy)).length === 0, { what: 'the end of all jobs' });
 }
 

@@ -1,7 +1,7 @@
 import { request } from 'node:http';
 import { networkInterfaces } from 'node:os';
 import { pino } from 'pino';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { queueMetrics } from '../../src/app-metrics-queue.ts';
 import { createDatabase } from '../../src/db/client.ts';
@@ -183,6 +183,8 @@ test('the queue is counted when somebody asks, and not again within five seconds
   await add('one', "run_at=now() + interval '1 hour'");
   await rows.all(`update jobs set owner = gen_random_uuid(), lease_until = now()
     where run_at between now() - interval '50 seconds' and now()`);
+  const now = vi.spyOn(performance, 'now').mockReturnValue(1_000_000);
+  onTestFinished(() => now.mockRestore());
   let asked = 0;
   client.pool.on('acquire', () => {
     asked += 1;
@@ -202,6 +204,10 @@ test('the queue is counted when somebody asks, and not again within five seconds
   expect(oldest?.value).toBeGreaterThanOrEqual(100);
   expect(none).toEqual({ labels: { kind: 'none' }, value: 0 });
   await add('one', 'run_at=now()');
+  now.mockReturnValue(1_005_000);
   expect([...((await jobs?.read()) ?? [])]).toEqual(samples);
   expect(asked).toBe(1);
+  now.mockReturnValue(1_005_001);
+  expect([...((await jobs?.read()) ?? [])]).not.toEqual(samples);
+  expect(asked).toBe(2);
 });

@@ -25,6 +25,7 @@ const SDL = /* GraphQL */ `
     brokenPromise: String!
     refused: String
     slow(milliseconds: Int!): String
+    waiting: String
     size(items: [Item!]!): Int!
   }
   type Mutation { count: Int! }
@@ -50,10 +51,14 @@ export interface SmallServer {
   revoke(key: string): void;
   /** From now on the key may do this and no more. */
   limit(key: string, scopes: readonly string[]): void;
-  /** How often "slow" has begun. */
+  /** How often "slow" or "waiting" has begun. */
   readonly started: () => number;
+  /** Answers every "waiting" that has begun. */
+  answerWaiting(): void;
   /** How often it was asked who is behind a key. */
   readonly asked: () => number;
+  /** The same of one key. */
+  readonly askedFor: (key: string) => number;
 }
 
 export const SECRET = 'relation "api_keys" does not exist at 10.0.0.7';
@@ -62,6 +67,8 @@ interface State {
   counted: number;
   running: number;
   started: number;
+  /** Each ends one that waits. */
+  waiting: (() => void)[];
 }
 
 function resolversOf(state: State): Readonly<Record<string, Readonly<Record<string, unknown>>>> {
@@ -81,6 +88,10 @@ function resolversOf(state: State): Readonly<Record<string, Readonly<Record<stri
       slow: (_: unknown, { milliseconds }: { milliseconds: number }) => {
         state.started++;
         return new Promise((resolve) => setTimeout(() => resolve('done'), milliseconds));
+      },
+      waiting: () => {
+        state.started++;
+        return new Promise((resolve) => state.waiting.push(() => resolve('done')));
       },
       size: (_: unknown, { items }: { items: readonly unknown[] }) => items.length,
     },
@@ -146,9 +157,9 @@ const viewerOf = (scopes: readonly string[]): Viewer => ({
 
 /** Starts a server on a free port; `settings` replace what it is given otherwise. */
 export async function startSmallServer(settings: Partial<HttpServerOptions> = {}): Promise<SmallServer> {
-  const state: State = { counted: 0, running: 0, started: 0 };
+  const state: State = { counted: 0, running: 0, started: 0, waiting: [] };
   const logged: string[] = [];
-  let asked = 0;
+  const asked: string[] = [];
   const viewers = new Map([
     [KEY, viewerOf(['ADMIN'])],
     [READ_KEY, viewerOf(['READ'])],
@@ -160,12 +171,12 @@ export async function startSmallServer(settings: Partial<HttpServerOptions> = {}
     log: pino({ level: 'info' }, { write: (line: string) => logged.push(line) }),
     schema: smallSchema(state),
     authenticate: async (key) => {
-      asked++;
+      asked.push(key);
       return viewers.get(key) ?? null;
     },
     // The small schema reads nothing else of it.
     createContext: (viewer) => ({ viewer }) as Context,
-    deadlineSeconds: (field) => (field === 'slow' ? 0.2 : 10),
+    deadlineSeconds: (field) => (field === 'slow' ? 0.2 : 60),
     media: NO_MEDIA,
     health: async () => ({ database: true }),
     ...settings,
@@ -176,10 +187,14 @@ export async function startSmallServer(settings: Partial<HttpServerOptions> = {}
     counted: () => state.counted,
     running: () => state.running,
     started: () => state.started,
+    answerWaiting: () => {
+      for (const end of state.waiting.splice(0)) end();
+    },
     logged,
     revoke: (key) => void viewers.delete(key),
     limit: (key, scopes) => void viewers.set(key, viewerOf(scopes)),
-    asked: () => asked,
+    asked: () => asked.length,
+    askedFor: (key) => asked.filter((other) => other === key).length,
   };
 }
 

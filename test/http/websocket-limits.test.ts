@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { waitFor } from '../support/wait.ts';
 import { admitted, INIT, open, subscribe } from './raw-socket.ts';
 import { READ_KEY, type SmallServer, startSmallServer } from './support.ts';
 
@@ -58,12 +59,12 @@ describe('limits', () => {
     sockets[1]?.socket.close();
     await Promise.all([sockets[0]?.closed, sockets[1]?.closed]);
     for (const _ of [1, 2]) {
-      await vi.waitFor(async () => {
+      await waitFor(async () => {
         const raw = await open(of);
         raw.send(INIT);
-        await Promise.race([
-          raw.message('connection_ack'),
-          raw.closed.then(({ code }) => Promise.reject(code)),
+        return await Promise.race([
+          raw.message('connection_ack').then(() => true),
+          raw.closed.then(() => false),
         ]);
       });
     }

@@ -25,7 +25,8 @@ let team: TeamRows;
 let deleter: ReturnType<typeof createDeleter>;
 
 beforeAll(async () => {
-  server = await startTestServer();
+  // No worker takes up what is tried again: what it would come to is not the matter here.
+  server = await startTestServer({}, 'api');
   rows = await openRows(server.databaseUrl);
   team = await firstTeam(rows, server.key);
   deleter = createDeleter(server);

@@ -1,4 +1,3 @@
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -214,19 +213,34 @@ test('comparing all with all is too much for one operation', async () => {
 test('a page that asks it of each of its films leaves others their turns', async () => {
   const films = takeVideos(team, 30);
   for (const [at, id] of films.entries()) await store(team, id, film(9_000 + at, 2_000));
-  const delay = monitorEventLoopDelay({ resolution: 5 });
-  delay.enable();
+  const longestTurn = watchTurns();
   // On a slow machine it takes longer than an operation may.
   const page = server.query(PAGE, { minSimilarity: 0.5 }).catch(() => null);
-  const longest = async () => {
-    for (let asked = 0; asked < 20; asked += 1) {
-      await server.query(NOTHING);
-      await sleep(20);
-    }
-    delay.disable();
-    return delay.max / 1e6;
-  };
-  // All of it at once would take seconds, and more on a busy machine.
-  expect(await longest()).toBeLessThan(2_500);
+  for (let asked = 0; asked < 20; asked += 1) {
+    await server.query(NOTHING);
+    await sleep(20);
+  }
+  // All of it at once would take seconds.
+  expect(longestTurn()).toBeLessThan(2_500);
   await page;
 });
+
+/**
+ * Watches for how long one turn of the event loop keeps the others waiting.
+ * @returns ends that, and tells the most: in milliseconds of the processor, of which a busy machine takes nothing
+ */
+function watchTurns(): () => number {
+  let before = process.cpuUsage();
+  let longest = 0;
+  const look = () => {
+    const { user, system } = process.cpuUsage(before);
+    before = process.cpuUsage();
+    longest = Math.max(longest, (user + system) / 1_000);
+  };
+  const timer = setInterval(look, 5);
+  return () => {
+    clearInterval(timer);
+    look();
+    return longest;
+  };
+}

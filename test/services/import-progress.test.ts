@@ -191,12 +191,14 @@ test('no page of a snapshot says less of the import than the one before it', asy
   const last = await ahead.next();
   // The second page is forgotten, the third is not.
   const base = { xmin: '0', at: 0 };
-  const others = Array.from({ length: 70 }, (_, n) => n + 1_000);
+  const rounds = Array.from({ length: 7 }, (_, n) => n);
   const touch = () => deps.snapshots.page(pageOf(199));
   const xmin = deps.cursors.decode(importId, first?.cursor ?? '')?.xmin ?? '';
   const pageOf = (after: number) => ({ importId, base: { xmin, at: 0 }, tasks: true, begins: true, after });
-  for (const after of others) {
-    await deps.snapshots.page({ ...pageOf(after), base });
+  for (const round of rounds) {
+    // At once, for a page is kept for some seconds only.
+    const ten = Array.from({ length: 10 }, (_, n) => pageOf(1_000 + 10 * round + n));
+    await Promise.all(ten.map((page) => deps.snapshots.page({ ...page, base })));
     expect((await touch()).event).toBe(last);
   }
   await rows.all('update imports set found = 7 where id = $1', [importId]);

@@ -38,7 +38,8 @@ test('while the storage is full one task looks at a time, after each pause; when
     gate,
   );
   await enqueueCounts(queue.db, 40);
-  const worker = testWorker(queue, [handler as never], { concurrency: { count: PLACES } });
+  // A claim that is lost, and made again, would count.
+  const worker = testWorker(queue, [handler as never], { concurrency: { count: PLACES }, leaseSeconds: 60 });
   try {
     worker.start();
     await waitFor(() => looks.length >= PLACES + 4, { what: 'some looks' });

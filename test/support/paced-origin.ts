@@ -21,6 +21,8 @@ export interface PacedOrigin {
   rate: number;
   /** Files that are not answered for as long as their name is in here. */
   readonly held: Set<string>;
+  /** To how many more files transfers may come to the end; those of others wait before their last bytes. All, unless set. */
+  endings: number;
   url(name: string): string;
   close(): Promise<void>;
 }
@@ -32,6 +34,14 @@ export async function startPacedOrigin(
 ): Promise<PacedOrigin> {
   const sendings: Sending[] = [];
   const held = new Set<string>();
+  const ended = new Set<string>();
+  const mayEnd = (name: string): boolean => {
+    if (ended.has(name)) return true;
+    if (paced.endings < 1) return false;
+    paced.endings -= 1;
+    ended.add(name);
+    return true;
+  };
   const origin = await startOrigin((request, response) => {
     const name = (request.url ?? '').slice(1);
     const file = files.get(name);
@@ -61,6 +71,11 @@ export async function startPacedOrigin(
     while (held.has(sending.name) && !response.destroyed) await sleep(20);
     while (sending.sent < bytes.length && !response.destroyed) {
       const piece = bytes.subarray(sending.sent, sending.sent + Math.ceil(paced.rate / PIECES_PER_SECOND));
+      const isLast = sending.kind === 'transfer' && sending.sent + piece.length === bytes.length;
+      if (isLast && !mayEnd(sending.name)) {
+        await sleep(20);
+        continue;
+      }
       response.write(piece);
       sending.sent += piece.length;
       if (sending.kind === 'transfer') await sleep(1000 / PIECES_PER_SECOND);
@@ -71,6 +86,7 @@ export async function startPacedOrigin(
     sendings,
     rate,
     held,
+    endings: Number.POSITIVE_INFINITY,
     url: (name) => `${origin.url.origin}/${name}`,
     close: origin.close,
   };

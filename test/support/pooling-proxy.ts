@@ -54,8 +54,9 @@ export async function startPoolingProxy(targetUrl: string): Promise<PoolingProxy
     if (server.client !== null) server.client.server = null;
     server.client = null;
     free.push(server);
-    const next = queue.shift();
-    if (next !== undefined && !next.socket.destroyed) assign(next);
+    let next = queue.shift();
+    while (next?.socket.destroyed) next = queue.shift();
+    if (next !== undefined) assign(next);
   };
   const track = (socket: Socket): void => {
     sockets.add(socket);

@@ -40,7 +40,9 @@ export async function startReceiver(
   const received: Received[] = [];
   const at = (path: string) => received.filter((message) => message.path === path);
   const server = createServer(async (request, response) => {
-    const message = await readMessage(request);
+    const message = await readMessage(request).catch(() => null);
+    // Whoever was to send it has gone away in the middle of it.
+    if (message === null) return;
     const nth = at(message.path).length;
     received.push(message);
     answer(reply(message, nth), request, response);

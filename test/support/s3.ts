@@ -113,7 +113,8 @@ export async function startS3(options: StartS3Options = {}): Promise<S3Double> {
       server.close();
       server.closeAllConnections();
       await closed;
-      await rm(folder, { recursive: true, force: true });
+      // A request that was cut off may still be making its file.
+      await rm(folder, { recursive: true, force: true, maxRetries: 5 });
     },
   };
   return double;

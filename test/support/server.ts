@@ -20,13 +20,19 @@ export interface TestServer extends TestClient {
   stop(): Promise<void>;
 }
 
-/** A whole Sluice in this process, on a free port, a database of its own and a data folder of its own. */
-export async function startTestServer(settings: Readonly<Record<string, string>> = {}): Promise<TestServer> {
+/**
+ * A whole Sluice in this process, on a free port, a database of its own and a data folder of its own.
+ * @param role `api`: it runs no job, so that what waits for a worker waits on
+ */
+export async function startTestServer(
+  settings: Readonly<Record<string, string>> = {},
+  role: 'all' | 'api' = 'all',
+): Promise<TestServer> {
   const database = await createTestDatabase();
   const dataDir = await mkdtemp(join(tmpdir(), 'sluice-server-'));
   await chmod(dataDir, 0o711);
   const config = readConfig(serverSettings({ databaseUrl: database.url, dataDir, ...settings }));
-  const app = await startApp(config, pino({ level: config.logLevel }, pino.destination(2)));
+  const app = await startApp(config, pino({ level: config.logLevel }, pino.destination(2)), role);
   return {
     ...createTestClient({ url: app.url, key: TEST_KEY }),
     app,

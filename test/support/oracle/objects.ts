@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { createReadStream, type Dirent, existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import type pg from 'pg';
@@ -15,7 +15,7 @@ export interface StoredObjects {
 export function objectsIn(folder: string): StoredObjects {
   return {
     async list() {
-      const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(noneIfMissing);
+      const entries = await readAll(folder);
       return entries
         .filter((entry) => !entry.isDirectory())
         .map((entry) => relative(folder, join(entry.parentPath, entry.name)).split(sep).join('/'));
@@ -24,9 +24,16 @@ export function objectsIn(folder: string): StoredObjects {
   };
 }
 
-function noneIfMissing(error: NodeJS.ErrnoException): [] {
-  if (error.code === 'ENOENT') return [];
-  throw error;
+/** Reads again when a folder below goes while it is read: what is left must not be missed. */
+async function readAll(folder: string): Promise<readonly Dirent[]> {
+  for (;;) {
+    try {
+      return await readdir(folder, { recursive: true, withFileTypes: true });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error; // as Node's functions for files throw
+      if (!existsSync(folder)) return [];
+    }
+  }
 }
 
 /** That the objects of a storage are those of the videos, whole, and no others. */
