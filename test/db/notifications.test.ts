@@ -34,7 +34,8 @@ describe('listening', () => {
   });
 
   test('a channel is listened to when its first callback comes and no longer when its last one goes', async () => {
-    const { notifications, pool } = await open();
+    // No ping is the last statement.
+    const { notifications, pool } = await open({ pingSeconds: 3600 });
     await notifications.start();
     const end = notifications.listen('brief', () => {});
     await expect.poll(() => lastStatement(pool)).toBe('listen brief');
@@ -103,10 +104,15 @@ describe('listening', () => {
     notifications.onReconnect(reconnected);
     await notifications.start();
     proxy.freeze();
-    await expect.poll(() => reconnected.mock.calls.length).toBe(1);
+    await expect.poll(() => reconnected.mock.calls.length).toBeGreaterThan(0);
     expect(proxy.accepted()).toBeGreaterThan(1);
-    notifications.notify('news', 'after');
-    await expect.poll(() => received.mock.calls).toEqual([['after']]);
+    // Again and again: where the server stands still for so long, the new connection is replaced, too.
+    await expect
+      .poll(() => {
+        notifications.notify('news', 'after');
+        return received.mock.calls[0];
+      })
+      .toEqual(['after']);
   });
 
   test('the first connection has to succeed', async () => {

@@ -12,13 +12,18 @@ test('two transactions that lock each other both come to their end', async () =>
   await db.execute(sql`insert into accounts values (1, 0), (2, 0)`);
   let runs = 0;
   const bothHoldOne = createBarrier(2);
-  const move = (from: number, to: number) =>
-    transaction(db, async (tx) => {
+  const oneHasEnded = createBarrier(2);
+  const move = async (from: number, to: number) => {
+    await transaction(db, async (tx) => {
       runs += 1;
+      // Whoever is repeated could get in again before the other one has woken up.
+      if (runs > 2) await oneHasEnded();
       await tx.execute(sql`update accounts set balance = balance - 1 where id = ${from}`);
       await bothHoldOne();
       await tx.execute(sql`update accounts set balance = balance + 1 where id = ${to}`);
     });
+    void oneHasEnded();
+  };
   await Promise.all([move(1, 2), move(2, 1)]);
   expect(runs).toBe(3);
   const { rows } = await db.execute(sql`select id, balance from accounts order by id`);
@@ -32,18 +37,23 @@ test('serializable transactions that contradict each other are repeated', async 
   const { db } = await open();
   await db.execute(sql`create table events (kind text)`);
   const bothHaveRead = createBarrier(2);
+  const oneHasEnded = createBarrier(2);
   let runs = 0;
-  const add = () =>
-    transaction(
+  const add = async () => {
+    await transaction(
       db,
       async (tx) => {
         runs += 1;
+        // Whoever is repeated may not see yet what the other one is just committing.
+        if (runs > 2) await oneHasEnded();
         const { rows } = await tx.execute<{ count: number }>(sql`select count(*)::int as count from events`);
         await bothHaveRead();
         await tx.execute(sql`insert into events values (${`after ${rows[0]?.count}`})`);
       },
       { isolationLevel: 'serializable' },
     );
+    void oneHasEnded();
+  };
   await Promise.all([add(), add()]);
   expect(runs).toBe(3);
   const { rows } = await db.execute(sql`select kind from events order by kind`);
@@ -96,12 +106,15 @@ test('a connection that is cut while idle or in use costs its query and nothing 
 });
 
 test('a statement that runs for too long is ended', async () => {
-  const { db } = await open({ statementTimeoutMs: 50 });
+  // The server ends it, however late its answer comes.
+  const { db } = await open({ statementTimeoutMs: 50, answerTimeoutMs: 60_000 });
   const error = await db.execute(sql`select pg_sleep(60)`).catch((reason: unknown) => reason);
   expect(sqlState(error)).toBe('57014');
 });
 
-async function open(options: { statementTimeoutMs?: number } = {}): Promise<DatabaseClient> {
+async function open(
+  options: { statementTimeoutMs?: number; answerTimeoutMs?: number } = {},
+): Promise<DatabaseClient> {
   const { url, drop } = await createTestDatabase();
   const client = createDatabase({
     url,

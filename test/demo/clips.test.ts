@@ -148,13 +148,11 @@ test('the encoding child ends with the channel of its parent, in the middle of a
   const exited = once(child, 'exit');
   child.send({ spec: { seconds: 3600 }, path });
   await expect
-    .poll(
-      () =>
-        stat(`${path}.part`).then(
-          (file) => file.size > 0,
-          () => false,
-        ),
-      { timeout: 20_000 },
+    .poll(() =>
+      stat(`${path}.part`).then(
+        (file) => file.size > 0,
+        () => false,
+      ),
     )
     .toBe(true);
   // A signal that a terminal sends to the whole group is the parent's affair.

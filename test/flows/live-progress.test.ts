@@ -111,7 +111,7 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
   });
 
   test('who goes away after each event and comes back with its cursor misses nothing', async () => {
-    const id = await start(CRAWL * 4);
+    const id = await start(CRAWL);
     const known = nothing();
     let visits = 0;
     for (; !known.complete; visits += 1) {
@@ -142,7 +142,7 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
   });
 
   test('one task: where it stands, each change, its end; and its end alone when it has ended', async () => {
-    const id = await start(CRAWL * 4);
+    const id = await start(CRAWL);
     const [taskId = ''] = (await storedTasks(rows, id)).keys();
     const states: Event['changed'][number][] = [];
     const figures = () => new Set(states.map(({ progress }) => progress.fraction)).size;

@@ -100,7 +100,7 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
       'delete from api_key_teams where team_id = $1 and api_key_id <> (select id from api_keys where hash = $2)',
       [lost.teamId, hashApiKey(lost.key)],
     );
-    await waitFor(() => ending.every(({ end }) => end !== null), { timeout: 20_000, what: 'the ends' });
+    await waitFor(() => ending.every(({ end }) => end !== null), { what: 'the ends' });
     for (const { end } of ending) expect(end).toContain('NOT_FOUND');
     const told = ending.map(({ events }) => events);
     const others = [...staying, ...strangers];
@@ -144,7 +144,6 @@ test.each([
   await waitFor(() => events.length > 0, { what: 'the first event' });
   await rows.all(statement, [hashApiKey(team.key)]);
   await waitFor(() => closed !== undefined && ending.every(({ end }) => end !== null), {
-    timeout: 20_000,
     what: 'the ends',
   });
   expect(closed).toBe(4403);

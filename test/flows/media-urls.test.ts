@@ -227,7 +227,7 @@ test.skipIf(process.platform !== 'linux')('viewers who read nothing and go leave
     return viewer.end();
   });
   await Promise.all(viewers.map((viewer) => once(viewer, 'response')));
-  expect(await openFiles(video.prefix)).toBe(20);
+  await waitFor(async () => (await openFiles(video.prefix)) === 20, { what: 'a file for each' });
   for (const viewer of viewers) viewer.destroy();
   await waitFor(async () => (await openFiles(video.prefix)) === 0, { what: 'the files to be closed' });
 });

@@ -66,7 +66,7 @@ export interface RandomRun {
   readonly faultMs: number;
 }
 
-const END_MS = 20_000;
+const END_MS = 60_000;
 
 /** What a subscriber knows, and has been told. */
 class Knowledge {

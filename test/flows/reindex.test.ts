@@ -48,6 +48,7 @@ test(
     const id = await plainVideo();
     const before = await producer.video(id);
     expect(before).toMatchObject({ hls: null, scenes: null });
+    work.isAutomatic = false;
     const task = await producer.reindex(id);
     expect(task).toMatchObject({ videoId: id, import: null, hls: { status: 'PROCESSING' } });
     expect(['QUEUED', 'INDEXING']).toContain(task.status);
@@ -59,7 +60,9 @@ test(
       'QUALITY',
       'SCAN_TYPE',
     ]);
-    const end = (await producer.follow(task.id)).at(-1);
+    const following = producer.follow(task.id);
+    await (await work.next()).finish();
+    const end = (await following).at(-1);
     expect(end).toMatchObject({
       status: 'READY',
       outcome: 'UPDATED',
@@ -112,7 +115,7 @@ test(
     await call.make('STREAM');
     expect((await producer.video(id))?.hls).toMatchObject({ status: 'PROCESSING' });
     await ground.canceler.cancelTask(task.id);
-    await waitFor(() => call.options.signal.aborted, { timeout: 20_000, what: 'the end of the work' });
+    await waitFor(() => call.options.signal.aborted, { what: 'the end of the work' });
     expect(await producer.look(task.id)).toMatchObject({
       status: 'CANCELED',
       hls: { status: 'CANCELED' },

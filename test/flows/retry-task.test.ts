@@ -5,6 +5,7 @@ import { startS3 } from '../support/s3.ts';
 import { waitFor } from '../support/wait.ts';
 import { named, taskOf } from './cancel-retry.ts';
 import { raiseBarrier } from './large-imports.ts';
+import { delayTransfers } from './late-jobs.ts';
 import { expectAllKnown, follow } from './live.ts';
 import { bytesByName, type Mood, type MoodyOrigin, startMoodyOrigin } from './moody-origin.ts';
 import { allOf, bucketAt, createObjectImporter, isTransfer } from './object-imports.ts';
@@ -50,8 +51,12 @@ test(
     const before = await ground.canceler.end(id);
     expect(before).toMatchObject({ state: 'FAILED', counts: { failed: 2 } });
     moods.delete(nameOf('a'));
+    // The answer is read while it has not come in yet.
+    const letGo = await delayTransfers(ground.rows);
+    onTestFinished(letGo);
     const task = taskOf(await ground.canceler.retryTask(named(before, 'a').id));
     expect(task).toMatchObject({ outcome: null, error: null, finishedAt: null });
+    await letGo();
     const known = await follow(ground.client, { transport: 'server-sent events', id });
     await expectAllKnown(ground.rows, id, known);
     const after = await ground.canceler.look(id);
@@ -161,7 +166,10 @@ test(
     expect(await ground.canceler.retryTask(task?.id ?? '')).toMatchObject(refused);
     status = 403;
     await ground.canceler.end(second.id);
+    const letGo = await delayTransfers(ground.rows);
+    onTestFinished(letGo);
     expect(taskOf(await ground.canceler.retryTask(task?.id ?? ''))).toMatchObject({ attempts: 1 });
+    await letGo();
     expect(await ground.canceler.end(first.id)).toMatchObject({ runs: 2, counts: { failed: 1 } });
   }),
 );

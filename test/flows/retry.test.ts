@@ -5,6 +5,7 @@ import { insertTeam } from '../support/rows.ts';
 import { startS3 } from '../support/s3.ts';
 import { waitFor } from '../support/wait.ts';
 import { createCanceler, importOf, named } from './cancel-retry.ts';
+import { delayTransfers } from './late-jobs.ts';
 import { expectAllKnown, follow } from './live.ts';
 import { bytesByName, type Mood, type MoodyOrigin, startMoodyOrigin } from './moody-origin.ts';
 import { allOf, bucketAt, createObjectImporter, isTransfer } from './object-imports.ts';
@@ -59,9 +60,13 @@ test(
     const before = await ground.canceler.end(id);
     expect(before).toMatchObject({ state: 'CANCELED', runs: 1, hasFailures: true });
     moods.clear();
+    // The answer is read while nothing has come in yet.
+    const letGo = await delayTransfers(ground.rows);
+    onTestFinished(letGo);
     const again = importOf(await ground.canceler.retry(id));
     expect(again).toMatchObject({ id, state: 'STARTED', finished: false, finishedAt: null, runs: 2 });
     expect(again).toMatchObject({ error: null, counts: { found: 4, rejected: 1 } });
+    await letGo();
     // Counts of a running import may be a second old.
     await ground.canceler.until(id, ({ counts }) => counts.failed === 0 && counts.canceled === 0);
     const known = await follow(ground.client, { transport: 'WebSocket', id });
@@ -93,19 +98,15 @@ test(
     expect(before).toMatchObject({ state: 'FAILED', error: { code: 'NOTHING_CAME_IN' } });
     expect(named(before, 'gone')).toMatchObject({ status: 'FAILED', error: { code: 'SOURCE_NOT_FOUND' } });
     // Its job is seen before anybody takes it.
-    await ground.rows.all(`create function delay_job() returns trigger language plpgsql as
-                           $$ begin new.run_at := now() + interval '1 hour'; return new; end $$`);
-    await ground.rows.all(`create trigger delay_job before insert on jobs for each row
-                           when (new.kind = 'transfer-video') execute function delay_job()`);
-    onTestFinished(async () => void (await ground.rows.all('drop function if exists delay_job cascade')));
+    const letGo = await delayTransfers(ground.rows);
+    onTestFinished(letGo);
     moods.delete(nameOf('gone'));
     await ground.canceler.retry(id);
     const task = named(await ground.canceler.look(id), 'gone');
     expect(task).toMatchObject({ status: 'PENDING', waitingFor: 'WORKER', nextAttemptAt: null, attempts: 1 });
     expect(task).toMatchObject({ outcome: null, error: null, reason: null, finishedAt: null });
     expect(task.stages.every(({ state }) => state === 'WAITING')).toBe(true);
-    await ground.rows.all('drop function delay_job cascade');
-    await ground.release(task.id);
+    await letGo();
     expect(await ground.canceler.end(id)).toMatchObject({ state: 'SUCCEEDED', error: null });
   }),
 );
@@ -123,7 +124,10 @@ test(
     await waitFor(() => slow.open.size > 0);
     expect(importOf(await ground.canceler.cancel(id)).counts).toMatchObject({ canceled: 3 });
     mood = 'WELL';
+    const letGo = await delayTransfers(ground.rows);
+    onTestFinished(letGo);
     expect(importOf(await ground.canceler.retry(id))).toMatchObject({ state: 'STARTED', runs: 2 });
+    await letGo();
     const over = await ground.canceler.end(id);
     expect(over).toMatchObject({ state: 'SUCCEEDED', counts: { ready: 3 } });
     expect(over.tasks.nodes.map(({ attempts }) => attempts)).toEqual([1, 1, 1]);
@@ -135,7 +139,7 @@ test(
   proof(async () => {
     const { canceler, rows } = ground;
     const { id, nameOf } = await start({ drips: 'DRIPS' });
-    await canceler.until(id, () => origin.open.has(nameOf('drips')));
+    await canceler.until(id, ({ state }) => state === 'STARTED' && origin.open.has(nameOf('drips')));
     const refused = { __typename: 'ImportCannotBeRetriedError' };
     expect(await canceler.retry(id)).toMatchObject({ ...refused, state: 'STARTED' });
     await canceler.cancel(id);

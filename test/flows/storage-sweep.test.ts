@@ -235,7 +235,9 @@ test('several servers sweep once, and plan one next sweep', async () => {
       return storage.list(prefix, options);
     },
   };
-  const workers = [1, 2, 3].map(() => testWorker(queue, [untyped(counted)], { concurrency: {} }));
+  // None of them stands still for so long that another one sweeps in its place.
+  const options = { concurrency: {}, leaseSeconds: 30 };
+  const workers = [1, 2, 3].map(() => testWorker(queue, [untyped(counted)], options));
   try {
     await Promise.all([1, 2, 3, 4, 5].map(() => planRecurringJobs(queue.db)));
     expect(await jobs()).toMatchObject([{ is_late: true }]);

@@ -123,6 +123,12 @@ async function uploadInPage(given: { server: string; token: string; file: string
       chunkSize: Math.ceil(bytes.length / 4),
       metadata: { filename: 'page.mp4' },
       retryDelays: null,
+      // The rest is sent when it has been told how far that is.
+      async onBeforeRequest(request) {
+        if (!Number(request.getHeader('Upload-Offset') ?? 0)) return;
+        while (!states.some(({ bytesDone }) => bytesDone > 0))
+          await new Promise((resolve) => setTimeout(resolve, 20));
+      },
       async onUploadUrlAvailable() {
         const uploadId = upload.url?.slice(upload.url.lastIndexOf('/') + 1);
         const query = `mutation { createTask(input: { from: { uploadId: "${uploadId}" } }) { ... on CreateTaskSuccess { task { id } } } }`;

@@ -95,4 +95,4 @@ test('an upload that is cut again and again, and whose server is killed, goes on
   expect(offsets.filter((offset) => offset > 0).length).toBeGreaterThan(1);
   await proxy.close();
   await installation.end(server, 'SIGTERM');
-}, 180_000);
+}, 300_000);

@@ -209,7 +209,8 @@ test('an import may begin before its uploads are complete', async () => {
   );
   const waiting = await waitFor(async () => {
     const now = await look(id);
-    return now.state === 'STARTED' && now;
+    // Counts of a running import may be a second old.
+    return now.state === 'STARTED' && now.progress.bytesTotal === one.length + other.length && now;
   });
   expect(waiting.tasks.nodes.map(({ status, waitingFor }) => [status, waitingFor])).toEqual([
     ['PENDING', 'UPLOAD'],

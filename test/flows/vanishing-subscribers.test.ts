@@ -110,7 +110,6 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
       const open = async () =>
         (await figure('sluice_subscriptions_active')) + (await figure('sluice_websocket_connections'));
       await waitFor(async () => (await open()) === 0, {
-        timeout: 20_000,
         what: 'the end of all subscriptions',
       }).catch(() => {});
       expect(await figure('sluice_subscriptions_active')).toBe(0);

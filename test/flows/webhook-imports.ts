@@ -96,7 +96,7 @@ export function createTeller(
         const told = await teller.look(id);
         return is(told) && told;
       };
-      return await waitFor(check, { what: `the webhook of ${id}`, timeout: 45_000 }).finally(poke.close);
+      return await waitFor(check, { what: `the webhook of ${id}` }).finally(poke.close);
     },
     async over(options) {
       const { id } = await teller.start(options);

@@ -158,6 +158,9 @@ test('a webhook whose secret cannot be read is tried again, and says whom to ask
   });
   const { id } = await teller.start({ url: `${receiver.url}/unsigned` });
   const { webhook } = await teller.until(id, (told) => told.webhook?.state === 'RETRYING');
-  expect(webhook?.attempts).toMatchObject([{ statusCode: null, error: expect.stringContaining('operator') }]);
+  // The next try may have come, too.
+  const failed = { statusCode: null, error: expect.stringContaining('operator') };
+  expect(webhook?.attempts).toMatchObject((webhook?.attempts ?? []).map(() => failed));
+  expect(webhook?.attempts).not.toHaveLength(0);
   expect(receiver.at('/unsigned')).toEqual([]);
 });

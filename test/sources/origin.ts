@@ -15,6 +15,7 @@ import {
 } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface SeenRequest {
   readonly method: string;
@@ -145,6 +146,8 @@ export interface FileAnswerOptions {
 
 /** How long a client has to read what was sent before a cut: of what it has not read by then, it may lose all. */
 const READ_MS = 300;
+/** In so many turns of the event loop: one of this process, that stands still meanwhile, is to read first. */
+const READ_TURNS = 30;
 
 /** Answers as a well-behaved file server does (Range, If-Range), and then cuts or lies as it is told. */
 export function answerFile(
@@ -186,5 +189,8 @@ function send(response: ServerResponse, body: Buffer, cutAfter: number | undefin
   }
   if (cutAfter === 0) response.flushHeaders();
   // Cut only once the bytes have left this process: a reset throws away what is still queued.
-  response.write(body.subarray(0, cutAfter), () => setTimeout(() => response.socket?.destroy(), READ_MS));
+  response.write(body.subarray(0, cutAfter), async () => {
+    for (let turn = 0; turn < READ_TURNS; turn += 1) await sleep(READ_MS / READ_TURNS);
+    response.socket?.destroy();
+  });
 }

@@ -26,8 +26,10 @@ export interface Installation {
   end(server: RunningServer, signal: 'SIGTERM' | 'SIGKILL'): Promise<Omit<Ended, 'stderr'>>;
 }
 
-/** Makes an installation of its own in a data folder of its own, with short times, for one test. */
-export async function createInstallation(): Promise<Installation> {
+/** Makes an installation of its own in a data folder of its own, with short times unless `changes` has others, for one test. */
+export async function createInstallation(
+  changes: Readonly<Record<string, string>> = {},
+): Promise<Installation> {
   const dataDir = await createDataDir();
   const settings = {
     PORT: '0',
@@ -40,6 +42,7 @@ export async function createInstallation(): Promise<Installation> {
     SLUICE_GRACE_SECONDS: '1',
     SLUICE_RETRY_BASE_SECONDS: '0.2',
     SLUICE_TRANSFER_CONCURRENCY: '4',
+    ...changes,
   };
   const media: KnownProcess[] = [];
   const all: KnownProcess[] = [];

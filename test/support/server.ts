@@ -48,7 +48,10 @@ export async function startTestServer(
   };
 }
 
-/** The environment of a test's server: short times, so that faults show soon. */
+/**
+ * The environment of a test's server: short times, so that faults show soon. But no process that only stands still for some
+ * seconds, as on a busy machine, loses its lease.
+ */
 export function serverSettings({
   databaseUrl,
   dataDir,
@@ -65,7 +68,7 @@ export function serverSettings({
     SLUICE_API_KEY: TEST_KEY,
     SLUICE_ALLOW_ADDRESSES: '127.0.0.1/32',
     SLUICE_PRODUCTION: '0',
-    SLUICE_LEASE_SECONDS: '3',
+    SLUICE_LEASE_SECONDS: '5',
     SLUICE_SWEEP_SECONDS: '1',
     SLUICE_GRACE_SECONDS: '5',
     SLUICE_RETRY_BASE_SECONDS: '0.2',

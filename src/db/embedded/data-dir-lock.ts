@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { link, mkdir, readFile, realpath, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -54,9 +54,27 @@ export async function lockDataDir(dataDir: string): Promise<() => Promise<void>>
     if (holder && (await isLive(file, holder, self))) throw new DataDirLockedError(folder, holder.pid);
     // Without a holder in it, it is either being written this moment, or its writer died doing it.
     if (!holder && (await isTouched(file, UNWRITTEN_MS))) continue;
-    await removeIfUnchanged(file, found);
+    await removeDead(file, found, self);
   }
   return keep(file, text);
+}
+
+/**
+ * Removes a lock file for good whose writer is dead, if it still says what was read. Only whoever has made a further file, named
+ * after that text, may do so: another process may have removed it meanwhile, and made its own new lock. Waits a moment and
+ * leaves it where another process is at that.
+ */
+async function removeDead(file: string, found: string, self: Holder): Promise<void> {
+  const right = `${file}.${createHash('sha256').update(found).digest('hex').slice(0, 16)}`;
+  if (await isCreated(right, JSON.stringify(self))) {
+    if ((await readLock(file)) === found) await rm(file, { force: true });
+    return await rm(right, { force: true });
+  }
+  const other = await readLock(right);
+  if (other === undefined) return;
+  const holder = parseHolder(other);
+  if (holder ? await isLive(right, holder, self) : await isTouched(right, UNWRITTEN_MS)) await sleep(POLL_MS);
+  else await removeDead(right, other, self);
 }
 
 async function makeFolder(dataDir: string): Promise<string> {
@@ -124,8 +142,8 @@ async function modifiedAt(file: string): Promise<number> {
 }
 
 /**
- * Removes the lock file if it still says what was read. It is moved away first and looked at then: of two
- * processes that take over the same dead lock, the slower one would otherwise remove the new lock of the other.
+ * Removes our own lock file if it still says what we wrote. It is moved away first and looked at then, for a process in another
+ * container may have taken us for dead.
  */
 async function removeIfUnchanged(file: string, text: string): Promise<void> {
   if ((await readLock(file)) !== text) return;

@@ -1,7 +1,10 @@
-import { readFile, utimes, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { readdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { DataDirLockedError, lockDataDir } from '../../../src/db/embedded/data-dir-lock.ts';
+import { processStart } from '../../../src/db/embedded/processes.ts';
 import { createFolder, killHard, runNode } from './support.ts';
 
 const LOCK_AND_STAY = `
@@ -66,6 +69,31 @@ test('of many processes that find the same dead lock exactly one gets it', async
     ...Array(5).fill('DataDirLockedError'),
     'held',
   ]);
+});
+
+test('a dead lock that another process is removing is left to that one, unless it dies, too', async () => {
+  const dataDir = await createFolder();
+  const file = join(dataDir, 'sluice.lock');
+  const holder = await runNode(LOCK_AND_STAY, dataDir);
+  await killHard(holder.process);
+  const dead = await readFile(file, 'utf8');
+  const right = `${file}.${createHash('sha256').update(dead).digest('hex').slice(0, 16)}`;
+  // A process that has just begun to remove it, and one that died doing so.
+  const remover = await runNode(`console.log(JSON.stringify(process.pid)); setInterval(() => {}, 1000);`);
+  const pid = Number(remover.output);
+  const { space } = JSON.parse(dead);
+  await writeFile(right, JSON.stringify({ pid, started: await processStart(pid), space }));
+  let isHeld = false;
+  const locking = lockDataDir(dataDir).finally(() => {
+    isHeld = true;
+  });
+  await sleep(300);
+  expect([isHeld, await readFile(file, 'utf8')]).toEqual([false, dead]);
+  await killHard(remover.process);
+  const release = await locking;
+  expect(JSON.parse(await readFile(file, 'utf8'))).toMatchObject({ pid: process.pid });
+  await release();
+  expect(await readdir(dataDir)).toEqual([]);
 });
 
 test('a holder in another container is known by touching its file, and dead when it stopped long ago', async () => {
