@@ -24,31 +24,36 @@ export interface Health {
 /** Not ready before `open`, nor from the moment on at which the process begins to stop. */
 export function createHealth(shutdown: Shutdown): Health {
   let opened: OpenedParts | null = null;
-  let isDatabaseAlive = async () => false;
+  let checkDatabase = async (): Promise<PartState> => false;
   return {
     open(parts) {
       opened = parts;
-      isDatabaseAlive = createDatabaseCheck(parts.pool);
+      checkDatabase = createDatabaseCheck(parts.pool);
     },
     async parts() {
       if (shutdown.isStopping) return { stopping: false };
       if (opened === null) return { starting: false };
       const { notifications, delivery } = opened;
       return {
-        database: await isDatabaseAlive(),
+        database: await checkDatabase(),
         notifications: notifications.connected && (delivery.works || 'LIMPS'),
       };
     },
   };
 }
 
-/** One statement at a time, however often it is asked for: one that gets no answer must not take connection after connection. */
-function createDatabaseCheck(pool: Pool): () => Promise<boolean> {
-  let asking: Promise<boolean> | null = null;
-  const ask = async (): Promise<boolean> => {
+/**
+ * One statement at a time, however often it is asked for: one that gets no answer must not take connection after connection.
+ * A database that takes no changes, as a standby, still serves all that reads.
+ */
+function createDatabaseCheck(pool: Pool): () => Promise<PartState> {
+  let asking: Promise<PartState> | null = null;
+  const ask = async (): Promise<PartState> => {
     try {
-      await pool.query('select 1');
-      return true;
+      const { rows } = await pool.query<{ readonly isWritable: boolean }>(
+        `select current_setting('transaction_read_only') = 'off' as "isWritable"`,
+      );
+      return rows[0]?.isWritable === true || 'LIMPS';
     } catch {
       return false;
     } finally {
@@ -59,8 +64,8 @@ function createDatabaseCheck(pool: Pool): () => Promise<boolean> {
     asking ??= ask();
     const late = new AbortController();
     const timeout = delay(DATABASE_MS, false, { signal: late.signal }).catch(() => false);
-    const isAlive = await Promise.race([asking, timeout]);
+    const state = await Promise.race([asking, timeout]);
     late.abort();
-    return isAlive;
+    return state;
   };
 }

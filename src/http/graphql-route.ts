@@ -63,7 +63,8 @@ export function registerGraphQL(server: FastifyInstance, options: GraphQLRouteOp
           if (!FRAMING.has(name.toLowerCase())) reply.header(name, value);
         if (!response.headers.get('content-type')?.startsWith('text/event-stream') || response.body === null)
           return reply.send(await response.text());
-        const stream = openStream(response.body, streams);
+        // What Yoga answers with can be iterated, which its type does not tell.
+        const stream = openStream(response.body as unknown as AsyncIterable<Uint8Array>, streams);
         endWithKey(request, stream, options.keys);
         cutWhenStalled(reply.raw);
         return reply
@@ -113,31 +114,13 @@ function toJsonRequest(
 }
 
 /** The events as a stream that can be ended from outside; whatever ends it ends the operation behind it too. */
-function openStream(events: ReadableStream<Uint8Array>, streams: Set<PassThrough>): PassThrough {
+function openStream(events: AsyncIterable<Uint8Array>, streams: Set<PassThrough>): PassThrough {
   const stream = new PassThrough();
   streams.add(stream);
+  // Iterated, not read by a reader: whose cancel waits for the chunk that was asked for last, up to Yoga's next ping.
   // Fastify sees to errors of the stream; this one only forgets it.
-  pipeline(toReadable(events), stream, () => streams.delete(stream));
+  pipeline(Readable.from(events), stream, () => streams.delete(stream));
   return stream;
-}
-
-/** Not Readable.fromWeb: what Yoga answers with is not Node's own class. */
-function toReadable(events: ReadableStream<Uint8Array>): Readable {
-  const reader = events.getReader();
-  return new Readable({
-    read() {
-      reader.read().then(
-        ({ value }) => this.push(value ?? null),
-        (error: Error) => this.destroy(error),
-      );
-    },
-    destroy(error, done) {
-      reader.cancel().then(
-        () => done(error),
-        (problem: Error) => done(error ?? problem),
-      );
-    },
-  });
 }
 
 /** Ends a stream whose key is revoked or expires meanwhile, or may do less. */

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 
-/** Whether a part works; LIMPS: it does not, and the rest gets along without it, if more slowly. */
+/** Whether a part works; LIMPS: it does not, or in part only, and the rest gets along with that, if more slowly. */
 export type PartState = boolean | 'LIMPS';
 
 export interface HealthOptions {

@@ -96,13 +96,14 @@ const FROM = `coalesce($2::xid8, ${NOW})`;
 const AGAIN = `coalesce($3::xid8, ${NOW})`;
 
 // Running tasks and those that changed are found apart, each through an index of its own: by either of two conditions at once
-// all tasks of the import would be read, at each look.
+// all tasks of the import would be read, at each look. Running tasks are looked up by their keys, not joined: the statement is
+// planned anew at each look, and to find the best join takes longer than to read what it joins.
 const CHANGES = namedStatement(`
   select ${NOW}::text as xmin, i.finished_at is not null as finished, i.changed_xid::text as version,
          (select jsonb_agg(jsonb_build_array(id, kind, version, recent)) from (
             (select id, 'T' as kind, version, recent from (
-               (select t.ordinal, t.id, t.version || ' ' || p.claim || ' ' || p.version as version, true as recent
-                  from task_progress p join tasks t on t.id = p.task_id
+               (select t.ordinal, p.task_id as id, t.version || ' ' || p.claim || ' ' || p.version as version, true as recent
+                  from task_progress p cross join lateral (select ordinal, version from tasks where id = p.task_id offset 0) t
                  where p.import_id = $1 limit ${MAX_CHANGES + 1})
                union all
                (select t.ordinal, t.id, t.version || ' 0 0', t.changed_xid >= ${AGAIN} from tasks t

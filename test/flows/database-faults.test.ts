@@ -192,6 +192,12 @@ test('while the database is read-only, changes are refused with the reason, jobs
     { timeout: 10_000 },
   );
   expect(refused).toMatchObject(AWAY);
+  // What reads is served: whoever balances the load need not take the server away.
+  const isDegraded = async () => {
+    const answer = await fetch(`${server.url}/health/ready`);
+    return answer.status === 200 && (await answer.json()).degraded?.includes('database');
+  };
+  await waitFor(isDegraded, { what: 'a database that limps' });
   await sleep(5_000);
   await setReadOnly('off');
   await end(others);

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect as connectSocket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { toPublicId } from '../../src/services/public-ids.ts';
 import { createRandom } from '../chaos/random.ts';
@@ -34,6 +34,7 @@ beforeAll(async () => {
   ];
 });
 
+afterEach(() => vi.unstubAllEnvs());
 afterAll(async () => {
   await rows?.close();
   await server?.stop();
@@ -117,4 +118,17 @@ describe.each(TRANSPORTS)('over %s', (transport) => {
     },
     60_000 + CYCLES * 100,
   );
+});
+
+// Yoga's pings, at which every stream notices that its client has gone, come every 300 ms where NODE_ENV is test, and every
+// 12 seconds elsewhere.
+test('an event stream that waits ends with its client, before the next ping', async () => {
+  vi.stubEnv('NODE_ENV', 'production');
+  for (const query of queries) {
+    await VANISH['server-sent events']({ query, step: 2, afterMs: 0 });
+    await waitFor(async () => (await figure('sluice_subscriptions_active')) === 0, {
+      timeout: 8_000,
+      what: 'the end of the subscription',
+    });
+  }
 });
