@@ -18,6 +18,8 @@ export interface MediaPoolOptions {
   readonly probeDeadlineMs?: number;
   /** After how many calls a child is replaced; 500. */
   readonly maxCallsPerChild?: number;
+  /** How long a child may take to leave a call that nobody waits for, in milliseconds, before it is killed; 1,000. */
+  readonly stopGraceMs?: number;
   /** How many calls about remote files a child has at once, as they wait for their sources most of the time; 4. */
   readonly callsAtOnce?: number;
   /** The script that children run; the built child.js. */
@@ -70,7 +72,7 @@ export function createMediaPool(options: MediaPoolOptions): MediaPool {
       maxCalls: options.maxCallsPerChild ?? 500,
       maxAgeMs: Number.POSITIVE_INFINITY,
       maxShared: options.callsAtOnce ?? THREADS,
-      stopGraceMs: 1000,
+      stopGraceMs: options.stopGraceMs ?? 1000,
     },
   });
 

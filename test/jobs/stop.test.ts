@@ -55,13 +55,15 @@ describe('stop', () => {
   it('hands back what does not end in time, without a failure, and wakes the others', async () => {
     await enqueueCounts(queue.db, 3);
     const reasons: unknown[] = [];
-    const released: unknown[] = [];
+    await queue.pool.query('create table released (claims int, why text, waits bool)');
     const signal = localSignal();
     const handler: JobHandler<Counted> = {
       definition: count,
       run: async (_job, { signal }) =>
         aborted(signal).catch((reason) => Promise.reject(reasons.push(reason))),
-      onReleased: async (_tx, job, why, wait) => void released.push([job.claims, why, wait]),
+      onReleased: async (tx, job, why, wait) => {
+        await tx.execute(`insert into released values (${job.claims}, '${why}', ${wait !== undefined})`);
+      },
     };
     const worker = start([handler], { signal, graceSeconds: 0.2 });
     await until(() => worker.running() === 3);
@@ -69,7 +71,8 @@ describe('stop', () => {
     signal.onWake((kind) => woken.push(kind));
     await worker.stop();
     expect(reasons).toEqual(Array(3).fill(expect.any(WorkerStoppedError)));
-    expect(released).toEqual(Array(3).fill([1, 'STOPPED', undefined]));
+    const released = await queue.pool.query('select * from released');
+    expect(released.rows).toEqual(Array(3).fill({ claims: 1, why: 'STOPPED', waits: false }));
     expect(woken).toContain('count');
     const expected = { owner: null, claims: 1, failures: 0, crashes: 0, lost_leases: 0 };
     expect(await queue.rows()).toEqual(Array(3).fill(expect.objectContaining(expected)));

@@ -80,7 +80,10 @@ export function localSignal({ lost = false } = {}) {
   return createJobSignal(notifications);
 }
 
-/** A worker with times short enough for a test, not started yet. */
+/**
+ * A worker with times short enough for a test, not started yet. Its leases last for longer than a busy machine stands still;
+ * a test of what becomes of lost ones, or of what a heartbeat finds, sets its own.
+ */
 export function testWorker(
   { db, pool }: Pick<Queue, 'db' | 'pool'>,
   handlers: JobHandlers,
@@ -92,7 +95,7 @@ export function testWorker(
     signal: localSignal(),
     handlers,
     concurrency: { count: 8 },
-    leaseSeconds: 2,
+    leaseSeconds: 30,
     sweepSeconds: 0.4,
     graceSeconds: 5,
     retryBaseSeconds: 0.1,

@@ -23,6 +23,12 @@ const behaviours = {
   zombie: () => thawed,
 };
 
+const untilAborted = (signal) =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', resolve);
+  });
+
 const handler = {
   definition: defineJob({ kind: 'count', schema: z.object({ n: z.number(), behaviour: z.string() }) }),
   run: async (job, { signal }) => {
@@ -40,6 +46,8 @@ const handler = {
       });
     } catch (error) {
       process.send({ refused: error.name });
+      // A lease is kept, and found to be over, for as long as its job runs.
+      if (error.name === 'LeaseLostError') await untilAborted(signal);
       throw error;
     }
   },

@@ -53,7 +53,13 @@ function runUnprivileged(code: string): unknown {
 }
 
 const LIST = `
-  const { objects } = await source.list({ prefix: null, position: null, signal });
+  const objects = [];
+  let position = null;
+  do {
+    const page = await source.list({ prefix: null, position, signal });
+    objects.push(...page.objects);
+    position = page.next;
+  } while (position !== null);
   console.log(JSON.stringify(objects.map(({ key, refusal }) => [key, refusal?.code, refusal?.message])));`;
 
 test('a folder that may not be read is told of, and the others are listed', () => {

@@ -78,7 +78,7 @@ describe('a read', () => {
     const data = randomBytes(2 * MiB);
     s3.put(BUCKET, NAME, data);
     answerReads((index) => (index === 0 ? { stallAfterBytes: MiB } : undefined));
-    expect((await buffer(await open({ idleSeconds: 1.5 }).read(KEY))).equals(data)).toBe(true);
+    expect((await buffer(await open({ idleSeconds: 4 }).read(KEY))).equals(data)).toBe(true);
     expect(countOf(s3, 'GetObject')).toBe(2);
   });
 
@@ -86,16 +86,17 @@ describe('a read', () => {
     const { s3, open } = setup;
     const data = randomBytes(40 * MiB);
     s3.put(BUCKET, NAME, data);
-    const bytes = await open({ idleSeconds: 0.3 }).read(KEY);
+    // Longer than a busy machine stands still: otherwise it is not only the reader who makes a connection idle.
+    const bytes = await open({ idleSeconds: 2.5 }).read(KEY);
     const chunks: Buffer[] = [];
-    for (let pauses = 1; pauses <= 5; pauses++) {
+    for (let pauses = 1; pauses <= 3; pauses++) {
       const [first] = await new Promise<Buffer[]>((resolve) =>
         bytes.once('readable', () => resolve([bytes.read()])),
       );
       if (first) chunks.push(first);
       await waitFor(() => s3.requests.at(-1)?.endedAt);
     }
-    expect(countOf(s3, 'GetObject')).toBeLessThanOrEqual(6);
+    expect(countOf(s3, 'GetObject')).toBeLessThanOrEqual(4);
     for await (const chunk of bytes) chunks.push(chunk);
     expect(Buffer.concat(chunks).equals(data)).toBe(true);
   });

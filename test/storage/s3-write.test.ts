@@ -94,14 +94,14 @@ describe('an object', () => {
     await writer.commit();
     expect(s3.read(BUCKET, NAME)).toHaveLength(300 * MiB);
     expect(most).toBeLessThanOrEqual(24 * MiB);
-    // The store of the test is in the same process.
-    expect(memory).toBeLessThan(64 * MiB);
+    // The store of the test is in the same process, and what both have let go of is there until it is collected.
+    expect(memory).toBeLessThan(128 * MiB);
   });
 
   test('waits while two parts are on their way', async () => {
     const { s3, open } = setup;
     answer('UploadPart', () => ({ hang: true }));
-    const writer = await open({ idleSeconds: 1 }).create(KEY);
+    const writer = await open({ idleSeconds: 2.5 }).create(KEY);
     const writing = writeOn(writer);
     await waitFor(() => partNumbers(s3).length >= 2);
     expect(writer.bytes).toBeLessThanOrEqual(25 * MiB);
@@ -168,7 +168,7 @@ describe('a part that fails', () => {
   test('always leaves what came before it', async () => {
     const { s3, open, logged } = setup;
     answer('UploadPart', (request) => (isPart(request, 2) ? { hang: true } : undefined));
-    const storage = open({ idleSeconds: 1 });
+    const storage = open({ idleSeconds: 2.5 });
     const data = randomBytes(30 * MiB);
     const writer = await storage.create(KEY);
     // Whether the failure meets a write already depends on how fast the others are.
@@ -269,14 +269,11 @@ describe('what an ended process left', () => {
 
   test('is swept when it is old, below our own prefix only', async () => {
     const { s3, open } = setup;
-    for (const place of [{}, { prefix: 'sluice/one-other' }]) {
-      const writer = await open({ place }).create(OWN);
-      await writeAll(writer, randomBytes(9 * MiB));
-      await waitFor(() => s3.uploads(BUCKET).at(-1)?.parts.length === 1);
-    }
+    for (const place of [{}, { prefix: 'sluice/one-other' }])
+      await writeAll(await open({ place }).create(OWN), randomBytes(9 * MiB));
     // What else uploads below our prefix is not ours either.
     await writeAll(await open().create(KEY), randomBytes(9 * MiB));
-    await waitFor(() => s3.uploads(BUCKET).every(({ parts }) => parts.length === 1));
+    await waitFor(() => s3.uploads(BUCKET).filter(({ parts }) => parts.length === 1).length === 3);
     const storage = open();
     expect(await storage.sweepUnfinished(new Date(Date.now() - 3_600_000))).toBe(0);
     expect(s3.uploads(BUCKET)).toHaveLength(3);
