@@ -15,8 +15,8 @@ let ground: ProvingGround;
 let systems = 0;
 
 beforeAll(async () => {
-  // A worker hears of the end of its claim every four seconds: time enough for what is to be done before it does.
-  ground = await startProvingGround({ settings: { SLUICE_LEASE_SECONDS: '12' } });
+  // A worker hears of the end of its claim every two seconds: time enough for what is to be done before it does.
+  ground = await startProvingGround({ settings: { SLUICE_LEASE_SECONDS: '6' } });
   await keepStuckTasks(ground.rows);
 });
 
