@@ -23,6 +23,8 @@ const toReport = (row, fraction) => ({
 /** One UPDATE with its NOTIFY for each report, committed by itself: what most would write. */
 async function createPlain({ url, reports }) {
   const pool = new pg.Pool({ connectionString: url, max: 10 });
+  // A connection may still be on its way to its end when the database stops.
+  pool.on('error', () => {});
   await pool.query(
     `create table if not exists bench_tasks (id uuid primary key, fraction float8, updated_at timestamptz, pad text) with (fillfactor = 60)`,
   );
